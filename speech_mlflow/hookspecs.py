@@ -1,0 +1,79 @@
+"""The hooks: where a team puts its own code into speech_mlflow.
+
+A plugin is a Python package with an entry point in the group ``speech_mlflow``::
+
+    [project.entry-points.speech_mlflow]
+    my_plugin = "my_plugin"
+
+and a module with functions named like those below, marked with :data:`speech_mlflow.hookimpl`. A function may take fewer
+arguments than the hook offers. Each ``register_*`` hook hands over a function ``register`` to be called once per thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from speech_mlflow.corpus.readers import CorpusReader
+    from speech_mlflow.emulator.engine import Engine
+    from speech_mlflow.scoring.evaluators import Evaluator
+    from speech_mlflow.scoring.normalize import Normalizer
+
+hookspec = pluggy.HookspecMarker("speech_mlflow")
+hookimpl = pluggy.HookimplMarker("speech_mlflow")
+
+
+@hookspec
+def register_evaluators(register: Callable[[Evaluator], None]) -> None:
+    """Add evaluators: from aligned utterances to metrics, per-utterance columns and artifacts.
+
+    An evaluator has a ``name`` and a function from :class:`~speech_mlflow.scoring.evaluators.EvaluatorInput` to a mapping of
+    metrics, or to an :class:`~speech_mlflow.scoring.evaluators.EvaluatorOutput` when it also has columns, artifacts or
+    directions. One that raises fails itself, by name, and not the run.
+
+    Example::
+
+        @speech_mlflow.hookimpl
+        def register_evaluators(register):
+            register(Evaluator("empty", lambda given: {"empty_rate":
+                sum(not u.hypothesis for u in given.utterances) / len(given.utterances)}))
+    """
+
+
+@hookspec
+def register_normalizers(register: Callable[[Normalizer], None]) -> None:
+    """Add text normalisers, by locale or by name, applied to references and hypotheses before scoring.
+
+    Example::
+
+        @speech_mlflow.hookimpl
+        def register_normalizers(register):
+            register(Normalizer("upper", str.upper))
+    """
+
+
+@hookspec
+def register_corpus_readers(register: Callable[[CorpusReader], None]) -> None:
+    """Add readers of other corpus layouts.
+
+    Example::
+
+        @speech_mlflow.hookimpl
+        def register_corpus_readers(register):
+            register(MyManifestReader())
+    """
+
+
+@hookspec
+def register_recognizers(register: Callable[[Engine], None]) -> None:
+    """Add engines that recognise, and perhaps learn, behind the offline service.
+
+    Example::
+
+        @speech_mlflow.hookimpl
+        def register_recognizers(register):
+            register(MyEngine("/models/large"))
+    """

@@ -1,0 +1,1 @@
+"""The client of the Speech to text REST API."""

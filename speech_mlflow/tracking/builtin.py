@@ -1,0 +1,3 @@
+"""What tracking itself plugs in."""
+
+from __future__ import annotations
