@@ -1,0 +1,76 @@
+"""The names of everything written to MLflow that is not MLflow's own: tags, and the kinds of run.
+
+Ids and the identity of the speech resource are stored, never URLs: links are made afresh from the endpoint in use.
+This module imports nothing, so that any part may ask for a name.
+"""
+
+from __future__ import annotations
+
+# --- what a run is -------------------------------------------------------------------------------------------------
+KIND = "speech.kind"
+"""What the run did: one of the ``KIND_*`` values."""
+KIND_TRAIN = "train"
+KIND_TEST = "test"
+KIND_PROMOTION = "promotion"
+KIND_CLAIM = "claim"
+
+KEY = "speech.key"
+"""The content key: equal for two runs that would do the same work (data, models, options, resource)."""
+ATTEMPT = "speech.attempt"
+"""Counts the runs of one key, from 1; above 1 where an earlier one failed or the work was forced."""
+DISPLAY_NAME = "speech.display_name"
+"""The ``displayName`` under which the service knows what the run made."""
+CUT = "speech.in_artifact"
+"""Names of the parameters and tags whose whole value is in the artifact ``speech/long_values.json``."""
+
+# --- where the work lies in the service ----------------------------------------------------------------------------
+RESOURCE = "speech.resource"
+"""Stable identity of the speech resource (no secret, no URL)."""
+API_VERSION = "speech.api_version"
+LOCALE = "speech.locale"
+PROJECT_ID = "speech.project_id"
+MODEL_ID = "speech.model_id"
+"""Id of the custom model; on a test run of several models, their ids in the order tested, separated by commas."""
+BASE_MODEL_ID = "speech.base_model_id"
+DATASET_IDS = "speech.dataset_ids"
+"""Ids of the service's data sets, separated by commas."""
+EVALUATION_ID = "speech.evaluation_id"
+"""Id of the evaluation; where more than two models were tested, the ids separated by commas."""
+ENDPOINT_ID = "speech.endpoint_id"
+
+# --- inputs --------------------------------------------------------------------------------------------------------
+FINGERPRINT = "speech.fingerprint"
+"""On a data set input: the whole content fingerprint (64 hexadecimal digits)."""
+DATASET_ID = "speech.dataset_id"
+"""On a data set input: the id of the service's data set."""
+DATASET_KIND = "speech.dataset_kind"
+CONTEXT_TRAINING = "training"
+CONTEXT_TESTING = "testing"
+
+# --- logged models and registered versions -------------------------------------------------------------------------
+LOGGED_MODEL_ID = "speech.logged_model_id"
+TRAIN_RUN_ID = "speech.train_run_id"
+TEST_RUN_ID = "speech.test_run_id"
+WER = "speech.wer"
+"""Word error rate of the version's newest test, a fraction."""
+HOLD = "speech.hold"
+"""Why the version is not to be served: set when a gate or a probe said no."""
+UID = "speech.uid"
+"""Random id of a registered model, so that two MLflow servers may share one speech resource."""
+
+# --- code ----------------------------------------------------------------------------------------------------------
+VERSION = "speech.version"
+"""Version of speech_mlflow that did the work."""
+PYTHON = "speech.python"
+PACKAGES = "speech.packages"
+"""Versions of the packages that matter for the numbers, as JSON."""
+
+# --- the service's customProperties (hyphen style, as the service's own) -------------------------------------------
+PROPERTY_MANAGED_BY = "managed-by"
+PROPERTY_FINGERPRINT = "fingerprint"
+PROPERTY_RUN_ID = "mlflow-run-id"
+PROPERTY_UID = "speech-uid"
+PROPERTY_REGISTERED_MODEL = "registered-model"
+PROPERTY_MODEL_VERSION = "model-version"
+PROPERTY_PLAN = "plan"
+MANAGED_BY = "speech-mlflow"
