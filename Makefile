@@ -1,0 +1,50 @@
+# make demo    the whole story, offline, in under three minutes
+# make test    the test suite
+# make check   linters, types, import floors
+# make test-all, make bench    slower tests; speed as ratios against named peers
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+DIR ?= speech-mlflow-demo
+
+.PHONY: demo test test-all check bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/speech-mlflow demo --dir $(DIR)
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not bench" tests plugins
+
+test-all: $(VENV)/test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not bench" tests plugins
+
+bench: $(VENV)/test
+	$(BIN)/python -m pytest -m bench tests/benchmarks
+
+check: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p speech_mlflow
+	$(BIN)/lint-imports
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/python pyproject.toml
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/test: $(VENV)/python pyproject.toml
+	$(PIP) install --editable '.[test]'
+	@touch $@ $(VENV)/installed
+
+$(VENV)/dev: $(VENV)/python pyproject.toml
+	$(PIP) install --editable '.[dev,test]'
+	@touch $@ $(VENV)/installed $(VENV)/test
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

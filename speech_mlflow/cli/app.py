@@ -1,0 +1,147 @@
+"""What every command shares: options, settings, connections and output."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from speech_mlflow.errors import SettingsError
+from speech_mlflow.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow import MlflowClient
+
+    from speech_mlflow.progress import Progress
+    from speech_mlflow.service import SpeechClient
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SETTINGS_OPTIONS = {
+    "--endpoint": "URL of the speech resource (default: the offline service).",
+    "--tracking-uri": "MLflow tracking server or store.",
+    "--experiment": "MLflow experiment.",
+    "--project": "Project that entities are put in.",
+    "--locale": "Locale of data and models.",
+    "--state-dir": "State of the offline service.",
+}
+
+
+@dataclass
+class App:
+    """The settings, connections and output of one command."""
+
+    settings: Settings
+    json: bool
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def speech(self) -> SpeechClient:
+        """A connection to the speech service, closed when the command ends."""
+        from speech_mlflow.connection import connect
+
+        return self._stack.enter_context(connect(self.settings))
+
+    def mlflow(self) -> MlflowClient:
+        """A client of the MLflow store and registry."""
+        from speech_mlflow.connection import mlflow_client
+
+        return mlflow_client(self.settings)
+
+    def project(self, speech: SpeechClient) -> str | None:
+        """The id of the project named in the settings, made where it is missing; None where none is named."""
+        from speech_mlflow.connection import ensure_project
+
+        return ensure_project(speech, self.settings)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Progress on stderr: bars on a terminal, lines in a log, nothing under ``--json``."""
+        from speech_mlflow.cli.progress import show
+
+        with show(quiet=self.json) as progress:
+            yield progress
+
+    def emit(self, document: Any, human: Callable[[], None]) -> None:
+        """Print the result: one JSON document under ``--json``, otherwise what ``human`` prints."""
+        if self.json:
+            click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+        else:
+            human()
+
+    def note(self, text: str) -> None:
+        """A remark for a person, on stderr."""
+        if not self.json:
+            click.echo(text, err=True)
+
+    def confirm_cost(self, what: str, *, yes: bool) -> None:
+        """Ask before something that a real resource charges for; the offline service charges nothing."""
+        host = urlsplit(self.settings.endpoint or "").hostname
+        if yes or host is None or host in {"127.0.0.1", "localhost", "::1"}:
+            return
+        if not sys.stdin.isatty():
+            raise SettingsError(f"{what} on {host} costs money", hint="add --yes to say that this is meant")
+        click.confirm(f"{what} on {host} costs money. Go on?", abort=True, err=True)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._stack.close()
+
+
+def command(function: F) -> F:
+    """Give a command ``--json``, ``--debug`` and the settings' options, and pass it an :class:`App` first."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        names = [option[2:].replace("-", "_") for option in SETTINGS_OPTIONS]
+        flags = {name: kwargs.pop(name) for name in names}
+        as_json = kwargs.pop("json")
+        kwargs.pop("debug")
+        app = App(Settings.load(flags), as_json)
+        try:
+            return function(app, *args, **kwargs)
+        finally:
+            app.close()
+
+    for option, text in reversed(SETTINGS_OPTIONS.items()):
+        wrapper = click.option(option, help=text, metavar="")(wrapper)
+    wrapper = click.option("--debug", is_flag=True, help="Show traces and log everything but secrets.")(wrapper)
+    return click.option("--json", is_flag=True, help="Print one JSON document and nothing else.")(wrapper)  # type: ignore[return-value]
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> None:
+    """Print rows under column heads; columns named in ``right`` are set to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*("" if cell is None else str(cell) for cell in row))
+    console = Console()
+    if not console.is_terminal:  # a log or a pipe has no width to fold at
+        console = Console(width=200)
+    console.print(drawn)
+
+
+def fields(document: Mapping[str, object]) -> None:
+    """Print names and values below each other."""
+    width = max((len(name) for name in document), default=0)
+    for name, value in document.items():
+        if value is not None:
+            click.echo(f"{name:<{width}}  {value}")
+
+
+def percent(rate: float | None) -> str:
+    """A rate in percent with one decimal; empty where there is none."""
+    return "" if rate is None else f"{100 * rate:.1f} %"

@@ -1,0 +1,76 @@
+"""``speech-mlflow emulator``: the offline speech service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import SecretStr
+
+from speech_mlflow.cli.app import App, command, fields
+
+if TYPE_CHECKING:
+    from speech_mlflow.emulator.process import Address
+
+
+@click.group(invoke_without_command=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default="a free one", help="Port to listen on.")
+@click.option("--dir", "directory", type=click.Path(path_type=Path), default=Path(".speech-mlflow"), show_default=True)
+@click.option("--key", envvar="SPEECH_MLFLOW_EMULATOR_KEY", help="Key that clients must send; default: a random one.")
+@click.pass_context
+def emulator(context: click.Context, host: str, port: int, directory: Path, key: str | None) -> None:
+    """Run the offline speech service in the foreground; it prints what to put in the environment.
+
+    Every other command starts one by itself where no endpoint is set, one for each state directory.
+
+    \b
+    speech-mlflow emulator --port 8080 --dir state/
+    speech-mlflow emulator status
+    speech-mlflow emulator stop
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from speech_mlflow.emulator.server import serve
+
+    def started(address: Address) -> None:
+        click.echo(f"export SPEECH_MLFLOW_ENDPOINT={address.url}")
+        click.echo(f"export SPEECH_MLFLOW_KEY={address.key.get_secret_value()}")
+        click.echo(f"the offline speech service keeps its state in {directory}; Ctrl-C stops it", err=True)
+
+    serve(host, port, directory, SecretStr(key) if key else None, on_start=started)
+
+
+@emulator.command()
+@command
+def status(app: App) -> None:
+    """Say whether the offline service of the state directory runs, and where."""
+    from speech_mlflow.emulator.process import find
+
+    address = find(app.settings.state_dir)
+    running = {"running": address is not None, "state": os.fspath(app.settings.state_dir.resolve())}
+    if address is not None:
+        running |= {"url": address.url, "pid": address.pid, "resource": address.resource}
+    app.emit(running, lambda: fields(running))
+
+
+@emulator.command()
+@command
+def stop(app: App) -> None:
+    """Stop the offline service of the state directory; its state stays."""
+    from speech_mlflow.emulator.process import stop as stop_service
+
+    stopped = stop_service(app.settings.state_dir)
+    app.emit({"stopped": bool(stopped)}, lambda: click.echo("stopped" if stopped else "none was running"))
+
+
+@emulator.command()
+@command
+def coverage(app: App) -> None:
+    """Print which operations and rules of the service are emulated, and which are not."""
+    from speech_mlflow.emulator.coverage import coverage as read
+
+    document = read()
+    app.emit(document, lambda: click.echo(document["text"]))

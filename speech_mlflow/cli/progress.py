@@ -1,0 +1,71 @@
+"""Showing progress: bars on a terminal, plain lines in a log, nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from speech_mlflow.progress import Progress, ProgressEvent, silent
+
+LOG_SECONDS = 10.0
+"""In a log, a step that goes on prints a line at most this often."""
+
+
+@contextmanager
+def show(*, quiet: bool = False) -> Iterator[Progress]:
+    """A receiver of progress events that writes to stderr."""
+    if quiet:
+        yield silent
+    elif sys.stderr.isatty():
+        with _bars() as progress:
+            yield progress
+    else:
+        yield _lines()
+
+
+def _amount(event: ProgressEvent) -> str:
+    scale, unit = (1e6, "MB") if event.unit in {"B", "bytes"} else (1.0, event.unit)
+    done = f"{event.done / scale:.1f}" if scale > 1 else f"{event.done:g}"
+    total = "" if event.total is None else (f"/{event.total / scale:.1f}" if scale > 1 else f"/{event.total:g}")
+    return f"{done}{total} {unit}".strip()
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[note]}"))
+    with Bars(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+        tasks = {}
+
+        def receive(event: ProgressEvent) -> None:
+            if event.step not in tasks:
+                tasks[event.step] = bars.add_task(event.step, total=event.total, note="")
+            note = event.detail or (_amount(event) if event.unit else "")
+            bars.update(tasks[event.step], completed=event.done, total=event.total, note=note)
+
+        yield receive
+        for task in bars.tasks:  # what stands still at the end is done: a bar must not go on spinning
+            if task.total is None:
+                bars.update(task.id, total=1, completed=1)
+
+
+def _lines() -> Progress:
+    last: dict[str, tuple[float, str]] = {}
+
+    def receive(event: ProgressEvent) -> None:
+        now = time.monotonic()
+        finished = event.total is not None and event.done >= event.total
+        said = last.get(event.step)
+        text = " ".join(part for part in (event.step, _amount(event) if event.unit else "", event.detail) if part)
+        if said is None or (text != said[1] and (finished or now - said[0] >= LOG_SECONDS)):
+            click.echo(text, err=True)
+            last[event.step] = (now, text)
+
+    return receive
