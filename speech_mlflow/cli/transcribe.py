@@ -25,7 +25,7 @@ def transcribe(app: App, recordings: tuple[Path, ...], endpoint_id: str | None, 
         raise click.UsageError("say which endpoint: --model NAME or --endpoint-id ID")
     speech = app.speech()
     if endpoint_id is None:
-        from speech_mlflow.tracking.registry import endpoint_of
+        from speech_mlflow.tracking.versions import endpoint_of
 
         assert model_name is not None
         endpoint_id = endpoint_of(app.mlflow(), model_name)

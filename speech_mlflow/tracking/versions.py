@@ -1,0 +1,97 @@
+"""The registered versions of speech models, as a person wants them listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from speech_mlflow.errors import TrackingError
+from speech_mlflow.tracking import tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version of a speech model. ``wer`` is a fraction, from the version's newest test; ``endpoint_id`` is
+    the registered model's endpoint and ``served`` whether the last promotion put this version on it."""
+
+    name: str
+    version: int
+    stage: str
+    aliases: tuple[str, ...]
+    wer: float | None
+    locale: str | None
+    model_id: str | None
+    endpoint_id: str | None
+    served: bool
+    hold: str | None
+
+
+def list_versions(client: MlflowClient, name: str | None = None) -> list[Version]:
+    """All versions of one registered model or of every one that is a speech model, newest first within a model.
+
+    Raises TrackingError where ``name`` is given and no such registered model exists.
+    """
+    models = [model for model in _registered(client) if name is None or model.name == name]
+    if name is not None and not models:
+        raise TrackingError(
+            f"there is no registered model named {name!r}", hint="`speech-mlflow models list` shows what there is"
+        )
+    rows = []
+    for model in models:
+        found = client.search_model_versions(f"name = '{_quoted(model.name)}'", max_results=10_000)
+        rows += [_row(model, version) for version in found if tags.MODEL_ID in version.tags]
+    return sorted(rows, key=lambda row: (row.name, -row.version))
+
+
+def endpoint_of(client: MlflowClient, name: str) -> str:
+    """The id of the endpoint that serves a registered model; TrackingError where it has none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = client.get_registered_model(name)
+    except MlflowException as error:
+        raise TrackingError(f"there is no registered model named {name!r}: {error.message}") from error
+    endpoint_id: str | None = model.tags.get(tags.ENDPOINT_ID)
+    if endpoint_id is None:
+        raise TrackingError(f"{name} has no endpoint yet", hint=f"`speech-mlflow promote {name}/VERSION` makes one")
+    return endpoint_id
+
+
+def _registered(client: MlflowClient) -> Iterator[RegisteredModel]:
+    token: str | None = None
+    while True:
+        page = client.search_registered_models(max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _row(model: RegisteredModel, version: ModelVersion) -> Version:
+    number = int(version.version)
+    endpoint_id = model.tags.get(tags.ENDPOINT_ID)
+    wer = version.tags.get(tags.WER)
+    return Version(
+        name=model.name,
+        version=number,
+        stage=version.current_stage or "None",
+        aliases=tuple(sorted(alias for alias, of in model.aliases.items() if int(of) == number)),
+        wer=float(wer) if wer else None,
+        locale=version.tags.get(tags.LOCALE),
+        model_id=version.tags.get(tags.MODEL_ID),
+        endpoint_id=endpoint_id,
+        served=endpoint_id is not None and version.tags.get(tags.ENDPOINT_ID) == endpoint_id,
+        hold=version.tags.get(tags.HOLD),
+    )
+
+
+def _quoted(name: str) -> str:
+    return name.replace("'", "\\'")
