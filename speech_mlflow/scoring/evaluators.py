@@ -17,7 +17,7 @@ from speech_mlflow.plugins import registered
 if TYPE_CHECKING:
     import pluggy
 
-    from speech_mlflow.scoring.align import AlignedWord
+    from speech_mlflow.scoring.alignment import AlignedWord
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ for a given ``E`` the most hits means the fewest substitutions. Both wishes are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from math import isqrt
 from typing import Literal, NamedTuple
 
@@ -65,9 +66,7 @@ def align(reference_words: Sequence[str], hypothesis_words: Sequence[str]) -> tu
     return expand(edit_path(reference, hypothesis), reference_words, hypothesis_words)
 
 
-def expand(
-    edits: Iterable[Edit], reference_words: Sequence[str], hypothesis_words: Sequence[str]
-) -> tuple[AlignedWord, ...]:
+def expand(edits: Iterable[Edit], reference_words: Sequence[str], hypothesis_words: Sequence[str]) -> tuple[AlignedWord, ...]:
     """Spell out the alignment that `edits` (in order) stand for: the words between two edits are hits."""
     steps: list[AlignedWord] = []
     position = 0
@@ -121,14 +120,14 @@ class _Band:
         self._insertions = np.arange(self.width, dtype=np.int64) * _ERROR
 
     def first_row(self) -> IntArray:
-        row = self._insertions - self.deletions * _ERROR
+        row: IntArray = self._insertions - self.deletions * _ERROR
         row[: self.deletions] = _UNREACHABLE
         return row
 
     def next_row(self, row: IntArray, i: int) -> IntArray:
         """Row `i` from row `i - 1`."""
         wrong = self._padded[i - 1 : i - 1 + self.width] != self.reference[i - 1]
-        new = row + wrong * np.int64(_SUBSTITUTION)
+        new: IntArray = row + wrong * np.int64(_SUBSTITUTION)
         np.minimum(new[:-1], row[1:] + _ERROR, out=new[:-1])
         new -= self._insertions
         np.minimum.accumulate(new, out=new)
@@ -145,14 +144,14 @@ class _Band:
         n = len(self.reference)
         starts = list(range(0, n, self.step))
         saved = [self.first_row()]
-        for first, last in zip(starts, starts[1:]):
+        for first, last in pairwise(starts):
             row = saved[-1]
             for i in range(first + 1, last + 1):
                 row = self.next_row(row, i)
             saved.append(row)
         path: list[Edit] = []
         i, k = n, len(self.hypothesis) - n + self.deletions
-        for first, row in zip(reversed(starts), reversed(saved)):
+        for first, row in zip(reversed(starts), reversed(saved), strict=True):
             i, k = self._trace_block(self.block(row, first, i), first, i, k, path)
         path.extend(Edit(INS, 0, j) for j in range(k - self.deletions - 1, -1, -1))
         path.reverse()

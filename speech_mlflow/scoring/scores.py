@@ -1,0 +1,339 @@
+"""Scores: how many words a recogniser got right, over a test set and in each utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from speech_mlflow.errors import ScoringError
+from speech_mlflow.progress import Progress, ProgressEvent, silent
+from speech_mlflow.scoring.alignment import AlignedWord, expand
+from speech_mlflow.scoring.batch import CHUNK, Aligned, align_pairs, chunks, join
+from speech_mlflow.scoring.inputs import Groups, listed, read_groups, read_ids, read_texts
+from speech_mlflow.scoring.normalize import NOTHING, Normalizer, as_normalizer
+from speech_mlflow.scoring.records import CountArrays, Counts, Edits, Totals
+
+NormalizerLike = str | Normalizer | Callable[[str], Any] | None
+
+
+@dataclass(frozen=True)
+class UtteranceScore(Counts):
+    """One utterance: its counts, both texts as they were given, and the alignment of the normalised words."""
+
+    index: int = 0
+    id: str = ""
+    reference: str = ""
+    hypothesis: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    alignment: tuple[AlignedWord, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """The score of one recogniser on one test set.
+
+    Totals are computed when the score is made; everything else (characters, display form, confusions, ...) when it
+    is asked for. All rates are fractions. Iterating gives an `UtteranceScore` per utterance.
+
+    `arrays` and `edits` hold the counts and errors of every utterance for those who compute on; `references` and
+    `hypotheses` are the texts as given, None for a score that was streamed without keeping them.
+    """
+
+    normalizer: Normalizer
+    arrays: CountArrays = field(repr=False)
+    edits: Edits = field(repr=False)
+    references: tuple[str, ...] | None = field(default=None, repr=False)
+    hypotheses: tuple[str, ...] | None = field(default=None, repr=False)
+    given_ids: tuple[str, ...] | None = field(default=None, repr=False)
+    groups: Groups = field(default_factory=dict, repr=False)
+
+    # --- totals -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def totals(self) -> Totals:
+        """The counts over all utterances."""
+        return self.arrays.total()
+
+    @property
+    def words(self) -> int:
+        """Words in the references."""
+        return self.totals.words
+
+    @property
+    def hits(self) -> int:
+        return self.totals.hits
+
+    @property
+    def substitutions(self) -> int:
+        return self.totals.substitutions
+
+    @property
+    def deletions(self) -> int:
+        return self.totals.deletions
+
+    @property
+    def insertions(self) -> int:
+        return self.totals.insertions
+
+    @property
+    def errors(self) -> int:
+        return self.totals.errors
+
+    @property
+    def wer(self) -> float:
+        """Word error rate of the corpus: all errors over all reference words, not the mean over utterances."""
+        return self.totals.wer
+
+    @property
+    def ser(self) -> float:
+        """Sentence error rate: the share of utterances that are not entirely right."""
+        return self.totals.ser
+
+    @property
+    def mer(self) -> float:
+        """Match error rate."""
+        return self.totals.mer
+
+    @property
+    def wil(self) -> float:
+        """Word information lost."""
+        return self.totals.wil
+
+    @property
+    def wip(self) -> float:
+        """Word information preserved."""
+        return self.totals.wip
+
+    def summary(self) -> dict[str, float]:
+        """The totals and rates by name, as they are logged."""
+        names = ("wer", "ser", "mer", "wil", "wip", "words", "hits", "substitutions", "deletions", "insertions", "errors")
+        return {name: getattr(self, name) for name in names} | {"utterances": len(self)}
+
+    # --- utterances ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """One id per utterance; where none were given, positions from "0"."""
+        return tuple(map(str, range(len(self)))) if self.given_ids is None else self.given_ids
+
+    def __len__(self) -> int:
+        return len(self.arrays.words)
+
+    def __iter__(self) -> Iterator[UtteranceScore]:
+        return map(self.utterance, range(len(self)))
+
+    def __getitem__(self, key: int | str) -> UtteranceScore:
+        """An utterance by position or by id."""
+        if isinstance(key, str):
+            try:
+                return self.utterance(self._positions[key])
+            except KeyError:
+                raise KeyError(f"there is no utterance with the id {key!r}") from None
+        return self.utterance(range(len(self))[key])
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.ids)}
+
+    def utterance(self, index: int) -> UtteranceScore:
+        """The utterance at a position, with its alignment. Raises ScoringError where texts were not kept."""
+        references, hypotheses = self.texts()
+        counts = self.arrays.at(index)
+        return UtteranceScore(
+            counts.words,
+            counts.hits,
+            counts.substitutions,
+            counts.deletions,
+            counts.insertions,
+            index=index,
+            id=self.ids[index],
+            reference=references[index],
+            hypothesis=hypotheses[index],
+            groups={name: labels[index] for name, labels in self.groups.items()},
+            alignment=self.alignment(index),
+        )
+
+    def alignment(self, index: int) -> tuple[AlignedWord, ...]:
+        """The alignment whose errors are counted, of the normalised words."""
+        return expand(self.edits.of(index), self.reference_words(index), self.hypothesis_words(index))
+
+    def reference_words(self, index: int) -> list[str]:
+        """The normalised words of a reference."""
+        return self.normalizer(self.texts()[0][index]).split()
+
+    def hypothesis_words(self, index: int) -> list[str]:
+        """The normalised words of a hypothesis."""
+        return self.normalizer(self.texts()[1][index]).split()
+
+    def texts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """References and hypotheses as given. Raises ScoringError for a score streamed without keeping them."""
+        if self.references is None or self.hypotheses is None:
+            raise ScoringError("this score was made without keeping its texts", hint="use score_stream(..., keep_texts=True)")
+        return self.references, self.hypotheses
+
+    def worst(self, count: int = 10) -> list[UtteranceScore]:
+        """The utterances with the most errors, the higher rate first among equals."""
+        errors = self.arrays.errors
+        share = errors / np.maximum(self.arrays.words, 1)
+        order = np.lexsort((-share, -errors))[:count]
+        return [self.utterance(int(index)) for index in order if errors[index]]
+
+    def table(self) -> dict[str, list[Any]]:
+        """One column per field and one row per utterance, ready for a data frame or `mlflow.log_table`."""
+        references, hypotheses = self.texts()
+        arrays = self.arrays
+        errors = arrays.errors
+        with np.errstate(divide="ignore", invalid="ignore"):
+            wer = np.where(arrays.words > 0, errors / arrays.words, np.where(errors > 0, np.inf, 0.0))
+        return {
+            "id": list(self.ids),
+            **{name: list(labels) for name, labels in self.groups.items()},
+            "reference": list(references),
+            "hypothesis": list(hypotheses),
+            "words": arrays.words.tolist(),
+            "hits": arrays.hits.tolist(),
+            "substitutions": arrays.substitutions.tolist(),
+            "deletions": arrays.deletions.tolist(),
+            "insertions": arrays.insertions.tolist(),
+            "errors": errors.tolist(),
+            "wer": wer.tolist(),
+        }
+
+    # --- groups -------------------------------------------------------------------------------------------------
+
+    def column(self, name: str | None = None) -> tuple[str, ...]:
+        """The labels of a group column; the first one where no name is given."""
+        if not self.groups:
+            raise ScoringError("this score has no groups", hint='pass groups={"speaker": [...]} to score')
+        name = next(iter(self.groups)) if name is None else name
+        if name not in self.groups:
+            raise ScoringError(f"there is no group column {name!r}", hint=f"columns: {', '.join(self.groups)}")
+        return self.groups[name]
+
+    def by_group(self, name: str | None = None) -> dict[str, Totals]:
+        """Totals by label of a group column (the first one where no name is given), in order of appearance."""
+        labels = np.array(self.column(name), dtype=object)
+        distinct = dict.fromkeys(labels.tolist())
+        return {label: self.arrays.total(labels == label) for label in distinct}
+
+    def __str__(self) -> str:
+        total = self.totals
+        return (
+            f"WER {total.wer:.2%} ({total.errors} errors in {total.words} words: {total.substitutions} substitutions, "
+            f"{total.deletions} deletions, {total.insertions} insertions), "
+            f"SER {total.ser:.2%} of {total.utterances} utterances, normaliser {self.normalizer.label}"
+        )
+
+
+def score(
+    references: Iterable[str] | Mapping[str, str],
+    hypotheses: Iterable[str] | Mapping[str, str],
+    *,
+    ids: Iterable[str] | None = None,
+    groups: Iterable[str | None] | Mapping[str, Iterable[str | None]] | None = None,
+    normalizer: NormalizerLike = None,
+    progress: Progress | None = None,
+) -> Score:
+    """Score hypotheses against references.
+
+    references, hypotheses: one text per utterance, or two mappings from id to text with the same ids. Words are
+        separated by white space of any kind. An empty text is an utterance without words.
+    ids: one per utterance, each only once.
+    groups: one label per utterance (a speaker, a voice), or several such columns by name.
+    normalizer: a locale ("en-US"), a name, a `Normalizer`, a function from text to text or a transform of jiwer.
+        None compares words as they stand.
+
+    Raises ScoringError, with everything that does not fit.
+    """
+    reference_texts, hypothesis_texts, own_ids = read_texts(references, hypotheses)
+    count = len(reference_texts)
+    given_ids = read_ids(own_ids if ids is None else ids, count)
+    columns = read_groups(groups, count)
+    rule = as_normalizer(normalizer)
+    tell = progress or silent
+    parts: list[Aligned] = []
+    for start in range(0, count, CHUNK):
+        rows = slice(start, start + CHUNK)
+        parts.append(_align(rule, reference_texts[rows], hypothesis_texts[rows]))
+        tell(ProgressEvent("score", min(start + CHUNK, count), count, "utterances"))
+    aligned = join(parts)
+    return Score(
+        rule,
+        CountArrays.from_edits(aligned.words, aligned.edits),
+        aligned.edits,
+        reference_texts,
+        hypothesis_texts,
+        given_ids,
+        columns,
+    )
+
+
+def score_stream(
+    pairs: Iterable[tuple[str, ...]],
+    *,
+    normalizer: NormalizerLike = None,
+    keep_texts: bool = False,
+    progress: Progress | None = None,
+) -> Score:
+    """Score pairs from an iterator that need not fit into memory.
+
+    pairs: `(reference, hypothesis)`, `(id, reference, hypothesis)` or `(id, reference, hypothesis, group)`, all alike.
+    keep_texts: whether the result can show utterances; without, it holds about 30 bytes per utterance, plus ids.
+
+    Raises ScoringError for an entry that is not such a tuple of texts.
+    """
+    rule = as_normalizer(normalizer)
+    tell = progress or silent
+    parts: list[Aligned] = []
+    kept: list[list[tuple[str, ...]]] = [[], [], [], []]
+    done = 0
+    for chunk in chunks(pairs):
+        ids, references, hypotheses, labels = _columns(chunk, done)
+        parts.append(_align(rule, references, hypotheses))
+        for store, column in zip(kept, (ids, references, hypotheses, labels), strict=True):
+            if column and (keep_texts or column is ids or column is labels):
+                store.append(column)
+        done += len(chunk)
+        tell(ProgressEvent("score", done, None, "utterances"))
+    aligned = join(parts)
+    ids, references, hypotheses, labels = (tuple(chain.from_iterable(store)) for store in kept)
+    return Score(
+        rule,
+        CountArrays.from_edits(aligned.words, aligned.edits),
+        aligned.edits,
+        references if keep_texts else None,
+        hypotheses if keep_texts else None,
+        read_ids(ids, done) if ids else None,
+        read_groups(labels, done) if labels else {},
+    )
+
+
+def _align(rule: Normalizer, references: tuple[str, ...], hypotheses: tuple[str, ...]) -> Aligned:
+    if rule is NOTHING:
+        return align_pairs(references, hypotheses)
+    return align_pairs(rule.many(references), rule.many(hypotheses))
+
+
+def _columns(chunk: list[tuple[str, ...]], first: int) -> tuple[tuple[str, ...], ...]:
+    """Ids, references, hypotheses and labels of a chunk; empty where the entries have none."""
+    sizes = set(map(len, chunk))
+    if len(sizes) == 1 and sizes <= {2, 3, 4}:
+        columns = tuple(zip(*chunk, strict=True))
+        ids, labels = (columns[:1] if len(columns) > 2 else ()), columns[3:]
+        references, hypotheses = columns[-2:] if len(columns) < 4 else columns[1:3]
+        if set(map(type, references)) | set(map(type, hypotheses)) <= {str}:
+            return (ids[0] if ids else ()), references, hypotheses, (labels[0] if labels else ())
+    wrong = [
+        first + offset
+        for offset, entry in enumerate(chunk)
+        if len(entry) != len(chunk[0]) or len(entry) not in (2, 3, 4) or not all(isinstance(text, str) for text in entry)
+    ]
+    raise ScoringError(
+        f"{len(wrong)} entries are not pairs of texts: {listed(wrong)}",
+        hint="each entry is (reference, hypothesis), (id, reference, hypothesis) or (id, reference, hypothesis, group)",
+    )
