@@ -54,6 +54,9 @@ class Settings(pydantic.BaseModel):
     artifact_location: str | None = Field(None, description="where a new experiment puts its artifacts")
     state_dir: Path = Field(Path(".speech-mlflow"), description="state of the offline service")
     trigger: Literal["stage", "alias"] = Field("stage", description="what marks a version to be served")
+    targets: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="by registered model: what serves it, under which gates"
+    )
     poll_seconds: float = Field(5.0, gt=0, description="how often the controller reads the registry")
 
     _origins: dict[str, Origin] = pydantic.PrivateAttr(default_factory=dict)
