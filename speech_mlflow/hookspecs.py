@@ -11,7 +11,7 @@ arguments than the hook offers. Each ``register_*`` hook hands over a function `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -76,4 +76,18 @@ def register_recognizers(register: Callable[[Engine], None]) -> None:
         @speech_mlflow.hookimpl
         def register_recognizers(register):
             register(MyEngine("/models/large"))
+    """
+
+
+@hookspec
+def run_tags(kind: str) -> Mapping[str, str] | None:
+    """Add tags to each run when it begins; ``kind`` is "train", "test" or "promotion".
+
+    Each implementation is called on its own: one that raises is named in the log and stops neither the others nor the run.
+
+    Example::
+
+        @speech_mlflow.hookimpl
+        def run_tags(kind):
+            return {"team": "clinic"}
     """

@@ -1,0 +1,224 @@
+"""Runs of MLflow that stand for work in the service: found again by content, resumed, logged to in few requests.
+
+A run is created before the service is asked for anything and closed after the last answer, so that at any moment any process
+on any machine can see what was begun, and go on with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast
+
+from mlflow.entities import DatasetInput, LoggedModelInput, LoggedModelOutput, Metric, Param, Run, RunTag
+from mlflow.tracking.context.registry import resolve_tags
+
+from speech_mlflow.plugins import plugin_manager
+from speech_mlflow.tracking import tags, values
+from speech_mlflow.tracking.dataset import SpeechDataset
+from speech_mlflow.tracking.store import Store
+
+PARENT_RUN = "mlflow.parentRunId"
+OPEN = frozenset({"RUNNING", "SCHEDULED"})
+SETTLE_SECONDS = 0.5
+"""How long after its creation a run may win a race for its key; see :func:`settle`."""
+
+log_ = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run is to do: its kind, its content key, and what is known at the start."""
+
+    kind: str
+    key: str
+    name: str
+    tags: Mapping[str, object] = field(default_factory=dict)
+    params: Mapping[str, object] = field(default_factory=dict)
+    description: str | None = None
+    parent_run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The run of a piece of work: a new one, one to go on with, or one that has finished."""
+
+    run: Run
+    state: Literal["new", "resumed", "finished"]
+
+    @property
+    def id(self) -> str:
+        """Id of the run."""
+        return str(self.run.info.run_id)
+
+    @property
+    def attempt(self) -> int:
+        """Which run of this key it is, from 1."""
+        return attempt_of(self.run)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Metrics of one model on one data set. ``logged_model_id`` None: they belong to the run alone."""
+
+    metrics: Mapping[str, float | int | None]
+    logged_model_id: str | None = None
+    dataset: SpeechDataset | None = None
+    step: int = 0
+
+
+def find(store: Store, kind: str, key: str) -> list[Run]:
+    """All runs of a piece of work, oldest first."""
+    wanted = f"tags.`{tags.KIND}` = '{kind}' and tags.`{tags.KEY}` = '{key}'"
+    found = store.client.search_runs([store.experiment_id], wanted, max_results=1000)
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def begin(store: Store, work: Work, *, force: bool = False, without: Iterable[str] = ()) -> Begun:
+    """The run for ``work``: the newest finished one, else the oldest one at work, else a new one.
+
+    ``force`` always makes a new one. Runs whose id is in ``without`` do not count: what they made is gone.
+    """
+    runs = find(store, work.kind, work.key)
+    left_out = set(without)
+    if not force:
+        usable = [run for run in runs if run.info.run_id not in left_out]
+        finished = [run for run in usable if run.info.status == "FINISHED"]
+        if finished:
+            return Begun(finished[-1], "finished")
+        at_work = [run for run in usable if run.info.status in OPEN]
+        if at_work:
+            return Begun(at_work[0], "resumed")
+    return Begun(_create(store, work, 1 + max((attempt_of(run) for run in runs), default=0)), "new")
+
+
+def settle(store: Store, begun: Begun) -> Begun:
+    """Decide which run goes on where two processes began the same work at once: the oldest. The other run is deleted.
+
+    Called just before the service is asked for something that costs. MLflow has no unique key for runs: a run counts as
+    visible to everybody after ``SETTLE_SECONDS``, which bounds the race but does not prove it away where clocks differ; the
+    service is therefore asked for the entity by its name before it is made.
+    """
+    if begun.state != "new":
+        return begun
+    age = time.time() - begun.run.info.start_time / 1000
+    if 0 <= age < SETTLE_SECONDS:
+        time.sleep(SETTLE_SECONDS - age)
+    attempt = begun.attempt
+    rivals = find(store, begun.run.data.tags[tags.KIND], begun.run.data.tags[tags.KEY])
+    rivals = [run for run in rivals if run.info.status in OPEN and attempt_of(run) == attempt]
+    if not rivals or rivals[0].info.run_id == begun.id:
+        return begun
+    log_.info("another process began the same work first; run %s gives way to %s", begun.id, rivals[0].info.run_id)
+    store.client.delete_run(begun.id)
+    return Begun(rivals[0], "resumed")
+
+
+def attempt_of(run: Run) -> int:
+    """Which run of its key this is, from 1."""
+    return int(run.data.tags.get(tags.ATTEMPT, "1"))
+
+
+def log(
+    store: Store,
+    run_id: str,
+    *,
+    measured: Sequence[Measured] = (),
+    params: Mapping[str, object] | None = None,
+    run_tags: Mapping[str, object] | None = None,
+    known_params: Mapping[str, str] | None = None,
+) -> None:
+    """Log metrics, parameters and tags in one request (per 1000 metrics, 100 parameters or 100 tags).
+
+    Parameters in ``known_params`` (those of a resumed run) are not sent again: MLflow lets a parameter be written once.
+    Values that MLflow would cut are logged whole as an artifact.
+    """
+    known = known_params or {}
+    fitted = values.fit({key: value for key, value in (params or {}).items() if values.name(key) not in known}, run_tags or {})
+    now = int(time.time() * 1000)
+    metrics = [metric for one in measured for metric in _metrics(run_id, one, now)]
+    all_tags = dict(fitted.tags)
+    if fitted.long:
+        all_tags[tags.CUT] = values.text(sorted(fitted.long))[: values.TAG_LIMIT]
+        store.client.log_dict(run_id, fitted.long, values.ARTIFACT)
+    store.client.log_batch(
+        run_id,
+        metrics=metrics,
+        params=[Param(key, value) for key, value in fitted.params.items()],
+        tags=[RunTag(key, value) for key, value in all_tags.items()],
+    )
+
+
+def log_inputs(
+    store: Store, run_id: str, datasets: Sequence[SpeechDataset], context: str, *, logged_models: Iterable[str] = ()
+) -> None:
+    """Log data sets, and models that were tested, as inputs of a run; again logged ones are dropped by MLflow."""
+    inputs: list[DatasetInput] = [dataset.to_input(context) for dataset in datasets]
+    models = [LoggedModelInput(model_id) for model_id in logged_models]
+    store.client.log_inputs(run_id, datasets=inputs, models=models or None)
+
+
+def log_output(store: Store, run_id: str, logged_model_id: str) -> None:
+    """Log a model as what the run made."""
+    store.client.log_outputs(run_id, [LoggedModelOutput(logged_model_id, 0)])
+
+
+def log_files(store: Store, run_id: str, files: Mapping[str, str | bytes]) -> None:
+    """Log artifacts, contents by path: one request each, and one to learn where they go."""
+    if not files:
+        return
+    with tempfile.TemporaryDirectory(prefix="speech-mlflow-") as folder:
+        for path, content in files.items():
+            target = Path(folder, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
+        store.client.log_artifacts(run_id, folder)
+
+
+def finish(store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
+    """Close a run."""
+    store.client.set_terminated(run_id, status)
+
+
+def _create(store: Store, work: Work, attempt: int) -> Run:
+    own: dict[str, object] = {**_from_hooks(work.kind), **work.tags}
+    own |= {tags.KIND: work.kind, tags.KEY: work.key, tags.ATTEMPT: attempt}
+    own |= {PARENT_RUN: work.parent_run_id, "mlflow.note.content": work.description}
+    fitted = values.fit({}, own)
+    run = store.client.create_run(store.experiment_id, tags=resolve_tags(fitted.tags), run_name=work.name)
+    if fitted.long:
+        store.client.log_dict(run.info.run_id, fitted.long, values.ARTIFACT)
+    return run
+
+
+def _from_hooks(kind: str) -> dict[str, str]:
+    """Tags that plugins add; one that raises is named in the log and stops nobody."""
+    found: dict[str, str] = {}
+    for implementation in plugin_manager().hook.run_tags.get_hookimpls():
+        try:
+            given = implementation.function(**dict.fromkeys(implementation.argnames, kind))
+            found.update({str(key): str(value) for key, value in cast("Mapping[str, str]", given or {}).items()})
+        except Exception as error:  # a plugin may raise anything
+            log_.warning("plugin %s failed in run_tags: %s: %s", implementation.plugin_name, type(error).__name__, error)
+    return found
+
+
+def _metrics(run_id: str, measured: Measured, now: int) -> list[Metric]:
+    dataset = measured.dataset
+    return [
+        Metric(
+            key,
+            value,
+            now,
+            measured.step,
+            model_id=measured.logged_model_id,
+            dataset_name=dataset.name if dataset else None,
+            dataset_digest=dataset.digest if dataset else None,
+            run_id=run_id,
+        )
+        for key, value in values.finite(measured.metrics).items()
+    ]

@@ -1,0 +1,115 @@
+"""The MLflow in use: one client, one experiment, and what this server can do.
+
+Everything goes through an explicit client. The process's active run, tracking URI and environment are read where nothing was
+given, and never written.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+from speech_mlflow.errors import TrackingError
+from speech_mlflow.settings import Settings
+
+ARTIFACTS = "mlartifacts"
+_ALREADY = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
+_MISSING = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
+
+
+@dataclass
+class Store:
+    """An MLflow tracking server (or database) with its registry, and the experiment in which runs are made.
+
+    ``logged_models`` is None until the server was first asked for one, then whether it has the logged-models API.
+    """
+
+    client: MlflowClient
+    experiment_id: str
+    logged_models: bool | None = field(default=None, repr=False)
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where runs are kept."""
+        return str(self.client.tracking_uri)
+
+
+def open_client(tracking_uri: str | None = None, registry_uri: str | None = None) -> MlflowClient:
+    """A client of the store named, else of the one in the settings, else of the one that MLflow itself would use."""
+    settings = Settings.load()
+    if tracking_uri is None and settings.origin("tracking_uri") != "default":
+        tracking_uri = settings.tracking_uri
+        registry_uri = registry_uri or settings.registry_uri
+    if tracking_uri is None:
+        tracking_uri = mlflow.get_tracking_uri()
+    return MlflowClient(tracking_uri=_absolute(tracking_uri), registry_uri=_absolute(registry_uri or tracking_uri))
+
+
+def open_store(
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+    experiment: str | None = None,
+    *,
+    artifact_location: str | None = None,
+) -> Store:
+    """Open the store and its experiment, which is made where it does not exist.
+
+    ``artifact_location`` is where a new experiment puts its artifacts; by default the folder ``mlartifacts`` beside a
+    SQLite database, and the server's own choice everywhere else. Raises TrackingError where the experiment was deleted.
+    """
+    client = open_client(tracking_uri, registry_uri)
+    return Store(client, ensure_experiment(client, experiment, artifact_location=artifact_location))
+
+
+def ensure_experiment(client: MlflowClient, name: str | None = None, *, artifact_location: str | None = None) -> str:
+    """The id of the experiment named, else of MLFLOW_EXPERIMENT_ID's, else of the one in the settings."""
+    if name is None:
+        settings = Settings.load()
+        if settings.origin("experiment") == "default" and (chosen := os.environ.get("MLFLOW_EXPERIMENT_ID")):
+            return chosen
+        name, artifact_location = settings.experiment, artifact_location or settings.artifact_location
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location or _beside(client.tracking_uri, name)))
+        except MlflowException as error:
+            if error.error_code != _ALREADY:
+                raise
+            found = client.get_experiment_by_name(name)  # somebody was faster
+    if found is None or found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"the MLflow experiment {name!r} was deleted",
+            hint=f"restore it (`mlflow experiments restore`) or name another with --experiment; server: {client.tracking_uri}",
+        )
+    return str(found.experiment_id)
+
+
+def is_missing(error: MlflowException) -> bool:
+    """Whether MLflow said that a thing does not exist."""
+    return bool(error.error_code == _MISSING)
+
+
+def already_exists(error: MlflowException) -> bool:
+    """Whether MLflow said that a thing of this name exists."""
+    return bool(error.error_code == _ALREADY)
+
+
+def _absolute(uri: str) -> str:
+    """A SQLite URI with an absolute path: MLflow would look for a relative one from wherever the process stands later."""
+    if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+        return f"sqlite:///{Path(uri[len('sqlite:///') :]).absolute()}"
+    return uri
+
+
+def _beside(tracking_uri: str, experiment: str) -> str | None:
+    """The folder of artifacts beside a SQLite database. MLflow's own default depends on the working directory."""
+    if not tracking_uri.startswith("sqlite:///"):
+        return None
+    folder = Path(tracking_uri[len("sqlite:///") :]).parent / ARTIFACTS
+    return (folder / experiment.replace("/", "_")).as_uri()

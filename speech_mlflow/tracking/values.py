@@ -1,0 +1,76 @@
+"""Values that MLflow would cut: what is too long goes whole into an artifact, and the place says so.
+
+MLflow silently truncates parameters and tags of runs (``MLFLOW_TRUNCATE_LONG_VALUES``).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+PARAM_LIMIT = 6000
+TAG_LIMIT = 8000
+KEY_LIMIT = 250
+ARTIFACT = "speech/long_values.json"
+
+_NOT_IN_A_NAME = re.compile(r"[^\w.\-: /]", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Parameters and tags that MLflow keeps whole, and under their names the values that it would have cut."""
+
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    long: dict[str, str] = field(default_factory=dict)
+
+
+def fit(params: Mapping[str, object], tags: Mapping[str, object]) -> Fitted:
+    """Write all values as text; a value that is too long is replaced by its beginning and a note on where it is whole."""
+    long: dict[str, str] = {}
+
+    def fitted(values: Mapping[str, object], limit: int) -> dict[str, str]:
+        return {name(key): _within(name(key), text(value), limit, long) for key, value in values.items() if value is not None}
+
+    return Fitted(fitted(params, PARAM_LIMIT), fitted(tags, TAG_LIMIT), long)
+
+
+def text(value: object) -> str:
+    """A value as people read it: strings as they are, lists and mappings as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def name(key: str) -> str:
+    """A name that MLflow takes for a parameter, metric or tag: other characters become ``_``, a long one ends in ``...``."""
+    clean = _NOT_IN_A_NAME.sub("_", key)
+    return clean if len(clean) <= KEY_LIMIT else clean[: KEY_LIMIT - 3] + "..."
+
+
+def label(value: str) -> str:
+    """A name for a model in the name of a metric, ``wer/<label>``."""
+    return name(value).replace("/", " v").strip(" .:") or "model"
+
+
+def ids(values: Iterable[str]) -> str:
+    """Several ids in one tag."""
+    return ",".join(values)
+
+
+def finite(metrics: Mapping[str, float | int | None]) -> dict[str, float]:
+    """The metrics that were measured: None and what is not a finite number is not one."""
+    return {name(key): float(value) for key, value in metrics.items() if value is not None and math.isfinite(value)}
+
+
+def _within(key: str, value: str, limit: int, long: dict[str, str]) -> str:
+    if len(value) <= limit:
+        return value
+    long[key] = value
+    note = f" ... [{len(value)} characters in all, whole in the artifact {ARTIFACT}]"
+    return value[: limit - len(note)] + note

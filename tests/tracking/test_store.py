@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import shutil
+
+import mlflow
+import pytest
+
+from speech_mlflow.errors import TrackingError
+from speech_mlflow.tracking.store import open_client, open_store
+from tests.fixtures.mlflow import MlflowStore
+
+
+def test_nothing_global_is_read_or_written_where_a_store_is_named(mlflow_store: MlflowStore) -> None:
+    before = mlflow.get_tracking_uri()
+    store = open_store(mlflow_store.uri, experiment="speech")
+    assert store.tracking_uri == mlflow_store.uri
+    assert store.client._registry_uri == mlflow_store.uri
+    assert mlflow.get_tracking_uri() == before
+    assert mlflow.active_run() is None
+
+
+def test_the_settings_then_mlflows_own_choice(mlflow_store: MlflowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store.uri)
+    assert open_client().tracking_uri == mlflow_store.uri
+    other = mlflow_store.database.with_name("other.db")
+    shutil.copyfile(mlflow_store.database, other)
+    monkeypatch.setenv("SPEECH_MLFLOW_TRACKING_URI", f"sqlite:///{other}")
+    assert open_client().tracking_uri == f"sqlite:///{other}"
+
+
+def test_a_relative_database_is_the_same_from_another_directory(
+    monkeypatch: pytest.MonkeyPatch, mlflow_store: MlflowStore
+) -> None:
+    monkeypatch.chdir(mlflow_store.database.parent)
+    assert open_client("sqlite:///mlflow.db").tracking_uri == mlflow_store.uri
+
+
+def test_the_experiment_is_made_once_and_a_deleted_one_is_named(mlflow_store: MlflowStore) -> None:
+    first = open_store(mlflow_store.uri, experiment="clinic")
+    assert open_store(mlflow_store.uri, experiment="clinic").experiment_id == first.experiment_id
+    first.client.delete_experiment(first.experiment_id)
+    with pytest.raises(TrackingError, match="the MLflow experiment 'clinic' was deleted") as raised:
+        open_store(mlflow_store.uri, experiment="clinic")
+    assert "restore it" in str(raised.value.hint)
+
+
+def test_the_experiment_that_mlflow_was_told_in_the_environment(
+    mlflow_store: MlflowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    assert open_store(mlflow_store.uri).experiment_id == "0"
+    monkeypatch.setenv("SPEECH_MLFLOW_EXPERIMENT", "named")
+    assert open_store(mlflow_store.uri).experiment_id != "0"
