@@ -1,97 +1,26 @@
-"""The records of the Speech to text REST API, 2025-10-15, under the names that its Swagger gives them.
-
-They are lenient: a field or an enum word that is not known here is kept and comes out again when the record is dumped with
-``by_alias=True``. The service's sentinel -1, its way of saying *not yet*, becomes None.
-"""
+"""The records of the Speech to text REST API, 2025-10-15, under the names that its Swagger gives them."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-import pydantic
-from pydantic import BeforeValidator, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field, SecretStr
+
+from speech_mlflow.service.records import DONE as DONE
+from speech_mlflow.service.records import Count, Rate, SignedUrl
+from speech_mlflow.service.records import Entity as Entity
+from speech_mlflow.service.records import EntityError as EntityError
+from speech_mlflow.service.records import EntityReference as EntityReference
+from speech_mlflow.service.records import EntityT as EntityT
+from speech_mlflow.service.records import Record as Record
+from speech_mlflow.service.records import Status as Status
+from speech_mlflow.service.records import id_of as id_of
 
 API_VERSION = "2025-10-15"
 
-Status = Literal["NotStarted", "Running", "Succeeded", "Failed"] | str
 DatasetKind = Literal["Language", "Acoustic", "Pronunciation", "AudioFiles", "LanguageMarkdown", "OutputFormatting"] | str
 DATASET_KINDS = ("Language", "Acoustic", "Pronunciation", "AudioFiles", "LanguageMarkdown", "OutputFormatting")
-DONE = frozenset({"Succeeded", "Failed"})
-
-
-def _sentinel(value: object) -> object:
-    """None for the service's -1."""
-    return None if value in (-1, -1.0) else value
-
-
-Count = Annotated[int | None, BeforeValidator(_sentinel)]
-Rate = Annotated[float | None, BeforeValidator(_sentinel)]
-
-
-class Record(pydantic.BaseModel):
-    """A part of an answer of the service."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True, protected_namespaces=()
-    )
-
-    def to_json(self) -> dict[str, Any]:
-        """The record as the service writes it: camelCase names, fields that are None left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-class EntityReference(Record):
-    """A reference to an entity by its full URL."""
-
-    self_: str = Field(alias="self")
-
-    @property
-    def id(self) -> str:
-        """The id, taken from the path alone."""
-        return id_of(self.self_)
-
-
-class EntityError(Record):
-    code: str | None = None
-    message: str | None = None
-
-
-class Entity(Record):
-    """What every entity has. Everything is optional, since a record may be a request that the service has not seen."""
-
-    self_: str | None = Field(None, alias="self")
-    display_name: str | None = None
-    description: str | None = None
-    locale: str | None = None
-    created_date_time: datetime | None = None
-    last_action_date_time: datetime | None = None
-    custom_properties: dict[str, str] | None = None
-    project: EntityReference | None = None
-    status: Status | None = None
-
-    @property
-    def id(self) -> str:
-        """The id, taken from the path of ``self``."""
-        if self.self_ is None:
-            raise ValueError("an entity that the service has not made has no id")
-        return id_of(self.self_)
-
-    @property
-    def done(self) -> bool:
-        """Whether the service has finished with it, well or not."""
-        return self.status in DONE
-
-    @property
-    def error(self) -> EntityError | None:
-        """Why it failed, where the service says so."""
-        error = getattr(getattr(self, "properties", None), "error", None)
-        return error if isinstance(error, EntityError) else None
-
-
-EntityT = TypeVar("EntityT", bound=Entity)
 
 
 class ProjectLinks(Record):
@@ -126,7 +55,7 @@ class DatasetProperties(Record):
 
 class Dataset(Entity):
     kind: DatasetKind | None = None
-    content_url: str | None = None
+    content_url: SignedUrl = None
     links: DatasetLinks | None = None
     properties: DatasetProperties | None = None
 
@@ -353,7 +282,7 @@ class TranscriptionProperties(Record):
     channels: list[int] | None = None
     punctuation_mode: str | None = None
     profanity_filter_mode: str | None = None
-    destination_container_url: str | None = None
+    destination_container_url: SignedUrl = None
     time_to_live_hours: int | None = None
     language_identification: LanguageIdentificationProperties | None = None
     diarization: DiarizationProperties | None = None
@@ -368,8 +297,8 @@ class TranscriptionLinks(FilesLinks):
 class Transcription(Entity):
     """A batch transcription."""
 
-    content_urls: list[str] | None = None
-    content_container_url: str | None = None
+    content_urls: list[str] | None = Field(None, repr=False)
+    content_container_url: SignedUrl = None
     dataset: EntityReference | None = None
     model: EntityReference | None = None
     links: TranscriptionLinks | None = None
@@ -377,7 +306,7 @@ class Transcription(Entity):
 
 
 class FileLinks(Record):
-    content_url: str | None = None
+    content_url: SignedUrl = None
 
 
 class FileProperties(Record):
@@ -398,7 +327,7 @@ class File(Record):
 
 class ModelFile(Record):
     name: str | None = None
-    content_url: str | None = None
+    content_url: SignedUrl = None
 
 
 class ModelManifest(Record):
@@ -473,6 +402,7 @@ class WebHookLinks(Record):
 
 class WebHookProperties(Record):
     api_version: str | None = None
+    secret: SecretStr | None = None
     error: EntityError | None = None
 
 
@@ -503,8 +433,3 @@ class TranscriptionLocales(Record):
 
     Submit: list[str] = Field(default_factory=list)
     Transcribe: list[str] = Field(default_factory=list)
-
-
-def id_of(url: str) -> str:
-    """The id at the end of an entity's URL, taken from the path alone: a query may follow it."""
-    return urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1]

@@ -1,0 +1,53 @@
+"""Which base model to adapt: one that takes the data, may still be adapted, and is the newest of those."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timezone
+
+from speech_mlflow.errors import SettingsError
+from speech_mlflow.service import filters
+from speech_mlflow.service.client import SpeechClient
+from speech_mlflow.service.entities import BaseModel
+
+
+def choose_base_model(client: SpeechClient, locale: str, kinds: Collection[str], on: datetime | None = None) -> BaseModel:
+    """The newest base model of ``locale`` that can be adapted with all ``kinds`` of data, ``on`` that day (default: now).
+
+    Raises `SettingsError` where there is none, with what is wrong with each.
+    """
+    moment = on or client.timing.now()
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    models = list(client.models.list_base(filters.eq("locale", locale)))
+    usable = [model for model in models if unfit(model, kinds, moment) is None]
+    if usable:
+        return max(usable, key=lambda model: (_created(model), model.display_name or "", model.id))
+    if not models:
+        raise SettingsError(
+            f"the service has no base model for {locale!r}", hint="speech-mlflow models base lists the locales there are"
+        )
+    reasons = "; ".join(f"{model.display_name}: {unfit(model, kinds, moment)}" for model in models)
+    raise SettingsError(f"no base model for {locale} can be adapted with {', '.join(sorted(kinds))} ({reasons})")
+
+
+def unfit(model: BaseModel, kinds: Collection[str], on: datetime) -> str | None:
+    """Why a base model cannot be adapted with that data on that day; None where it can."""
+    if model.status not in (None, "Succeeded"):
+        return f"its status is {model.status}"
+    properties = model.properties
+    dates = properties.deprecation_dates if properties else None
+    end = dates.adaptation_date_time if dates else None
+    if end is not None and _aware(end) <= on:
+        return f"its adaptation ended on {end:%Y-%m-%d}"
+    features = properties.features if properties else None
+    missing = sorted(set(kinds) - set((features.supports_adaptations_with if features else None) or ()))
+    return f"it takes no {', '.join(missing)} data" if missing else None
+
+
+def _created(model: BaseModel) -> datetime:
+    return _aware(model.created_date_time) if model.created_date_time else datetime.min.replace(tzinfo=timezone.utc)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
