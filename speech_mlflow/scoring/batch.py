@@ -8,10 +8,10 @@ in one call.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import islice
+from operator import ne
 from typing import TypeVar
 
 import numpy as np
@@ -19,16 +19,15 @@ import numpy.typing as npt
 
 from speech_mlflow.scoring.alignment import DEL, INS, SUB, edit_path
 from speech_mlflow.scoring.records import BoolArray, Edits, Int32Array, Int64Array
+from speech_mlflow.scoring.wordnumbers import number_words
 
-CHUNK = 16_384
+CHUNK = 8_192
 """Pairs looked at together; bounds the memory used beside the texts."""
 
 _SIZES = (2, 3, 4, 6, 8, 12, 16, 24, 32)  # pairs are padded to the next of these lengths; longer ones go one by one
 _ERROR = 64  # more than the longest padded length, see speech_mlflow.scoring.alignment
 _SUBSTITUTION = _ERROR + 1
 _CELLS = 1 << 22  # cells of 2 bytes in one table
-
-_END = "\ue000\uf8ff\ue000"  # private use: ends each text in the joined text; checked, not trusted
 
 T = TypeVar("T")
 
@@ -78,7 +77,7 @@ def join(parts: Sequence[Aligned]) -> Aligned:
 class _Pairs:
     """Pairs of word number sequences: `ids` holds all words, the other arrays where each sequence lies in it."""
 
-    ids: Int32Array
+    ids: Int64Array
     reference: Int64Array
     reference_length: Int64Array
     hypothesis: Int64Array
@@ -127,17 +126,15 @@ def _no_edits() -> Edits:
 
 
 def _align_chunk(references: Sequence[str], hypotheses: Sequence[str]) -> Aligned:
+    unequal = np.fromiter(map(ne, references, hypotheses), dtype=np.bool_, count=len(references))
     words = np.zeros(len(references), dtype=np.int32)
-    different: list[int] = []
-    for index, (reference, hypothesis) in enumerate(zip(references, hypotheses, strict=True)):
-        if reference == hypothesis:
-            words[index] = len(reference.split())
-        else:
-            different.append(index)
-    if not different:
+    equal = np.flatnonzero(~unequal)
+    words[equal] = [len(references[i].split()) for i in equal.tolist()]
+    where = np.flatnonzero(unequal)
+    if not len(where):
         return Aligned(words, _no_edits())
+    different = where.tolist()
     pairs = _encode([references[i] for i in different], [hypotheses[i] for i in different])
-    where = np.array(different, dtype=np.int64)
     words[where] = pairs.reference_length
     edits = _align_encoded(pairs)
     return Aligned(words, Edits(where[edits.utterance].astype(np.int32), edits.operation, edits.reference, edits.hypothesis))
@@ -146,20 +143,8 @@ def _align_chunk(references: Sequence[str], hypotheses: Sequence[str]) -> Aligne
 def _encode(references: list[str], hypotheses: list[str]) -> _Pairs:
     """Number the words of a chunk; equal words get equal numbers."""
     texts = references + hypotheses
-    vocabulary: defaultdict[str, int] = defaultdict(count().__next__)
-    end = vocabulary[_END]
-    # one split of one long text is several times as fast as one per text
-    tokens = f" {_END} ".join([*texts, ""]).split()
-    ids = np.fromiter(map(vocabulary.__getitem__, tokens), dtype=np.int32, count=len(tokens))
-    ends = np.flatnonzero(ids == end)
-    if len(ends) == len(texts):
-        starts = np.concatenate([[0], ends[:-1] + 1])
-        lengths = ends - starts
-    else:  # a text contains the mark
-        split = [text.split() for text in texts]
-        ids = np.array([vocabulary[word] for words in split for word in words], dtype=np.int32)
-        lengths = np.array([len(words) for words in split], dtype=np.int64)
-        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    ids, lengths = number_words(texts)
+    starts = np.cumsum(lengths) - lengths
     half = len(references)
     return _Pairs(ids, starts[:half], lengths[:half], starts[half:], lengths[half:])
 
@@ -200,7 +185,7 @@ def _common_ends(pairs: _Pairs) -> tuple[Int64Array, Int64Array]:
     return prefix, _common_run(ids, reference_end, hypothesis_end, shorter - prefix, -1)
 
 
-def _common_run(ids: Int32Array, first: Int64Array, second: Int64Array, limit: Int64Array, step: int) -> Int64Array:
+def _common_run(ids: Int64Array, first: Int64Array, second: Int64Array, limit: Int64Array, step: int) -> Int64Array:
     run = np.zeros(len(first), dtype=np.int64)
     active = np.flatnonzero(limit > 0)
     length = 0
@@ -223,22 +208,24 @@ def _add_run(found: _Collector, operation: int, rows: Int64Array, lengths: Int64
 
 
 def _trace_long(found: _Collector, middles: _Pairs, row: int, prefix: int) -> None:
-    start, length = int(middles.reference[row]), int(middles.reference_length[row])
-    reference = middles.ids[start : start + length].tolist()
-    start, length = int(middles.hypothesis[row]), int(middles.hypothesis_length[row])
-    hypothesis = middles.ids[start : start + length].tolist()
-    for op, i, j in edit_path(reference, hypothesis):
+    start, n = int(middles.reference[row]), int(middles.reference_length[row])
+    words = middles.ids[start : start + n].tolist()
+    start, m = int(middles.hypothesis[row]), int(middles.hypothesis_length[row])
+    words += middles.ids[start : start + m].tolist()
+    small: dict[int, int] = {}
+    numbers = [small.setdefault(word, len(small)) for word in words]
+    for op, i, j in edit_path(numbers[:n], numbers[n:]):
         found.add(np.array([row]), op, np.array([i + prefix]), np.array([j + prefix]))
 
 
-def _padded(ids: Int32Array, start: Int64Array, length: Int64Array, size: int, filler: int) -> Int32Array:
+def _padded(ids: Int64Array, start: Int64Array, length: Int64Array, size: int, filler: int) -> Int64Array:
     """Sequences as the columns of a table of `size` rows."""
     row = np.arange(size)[:, None]
     inside = row < length
-    return np.where(inside, ids[np.where(inside, start + row, 0)], np.int32(filler))
+    return np.where(inside, ids[np.where(inside, start + row, 0)], filler)
 
 
-def _table(reference: Int32Array, hypothesis: Int32Array) -> npt.NDArray[np.int16]:
+def _table(reference: Int64Array, hypothesis: Int64Array) -> npt.NDArray[np.int16]:
     """Cost of aligning the first i with the first j words, for all pairs: shape (i, j, pair)."""
     size, pairs = reference.shape
     table = np.empty((size + 1, size + 1, pairs), dtype=np.int16)
