@@ -1,0 +1,148 @@
+"""Reading and writing the MLflow registry: the only module of this part that names stages, aliases and registry tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from speech_mlflow.errors import PromotionError
+from speech_mlflow.promotion.records import PRODUCTION, Mark, Registered, Version
+from speech_mlflow.tracking import tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import RegisteredModel
+
+PAGE = 1000
+"""Registered models a page: the most that MLflow gives."""
+VERSIONS_PAGE = 10_000
+READS = 5
+
+
+def poll(client: MlflowClient) -> dict[str, Mark]:
+    """The mark of every registered model: one request for each thousand.
+
+    A model's mark changes with each transition of a stage, each new or deleted version and each alias. It does not change
+    with tags, nor with a version's description.
+    """
+    return {
+        model.name: Mark(
+            updated=model.last_updated_timestamp or 0,
+            aliases=tuple(sorted((alias, str(number)) for alias, number in model.aliases.items())),
+            ours=tags.UID in model.tags or tags.LOCALE in model.tags,
+        )
+        for model in _all_models(client)
+    }
+
+
+def read(client: MlflowClient, name: str) -> Registered:
+    """A registered model with all its versions, as they were at one moment.
+
+    The registry has no call for that: the model is read again after its versions, and all of it anew where it changed.
+    Raises PromotionError where there is no such model.
+    """
+    model = _get(client, name)
+    for _ in range(READS):
+        versions = tuple(_versions(client, name))
+        again = _get(client, name)
+        if again.last_updated_timestamp == model.last_updated_timestamp and again.aliases == model.aliases:
+            break
+        model = again
+    return Registered(
+        name=name,
+        updated=again.last_updated_timestamp or 0,
+        aliases={alias: str(number) for alias, number in again.aliases.items()},
+        tags=dict(again.tags),
+        versions=versions,
+    )
+
+
+def move_to_production(client: MlflowClient, name: str, number: str) -> None:
+    """Move a version to stage Production and archive the others there, in one call."""
+    from speech_mlflow.tracking.registry import set_stage
+
+    set_stage(client, name, number, PRODUCTION, archive=True)
+
+
+def set_tags(client: MlflowClient, name: str, values: Mapping[str, str], *, version: str | None = None) -> None:
+    """Set tags on a registered model, or on one of its versions."""
+    for key, value in values.items():
+        if version is None:
+            client.set_registered_model_tag(name, key, value)
+        else:
+            client.set_model_version_tag(name, version, key, value)
+
+
+def delete_tag(client: MlflowClient, name: str, key: str, *, version: str | None = None) -> None:
+    """Take a tag off a registered model or a version; nothing happens where it is not there."""
+    if version is None:
+        client.delete_registered_model_tag(name, key)
+    else:
+        client.delete_model_version_tag(name, version, key)
+
+
+def search_runs(client: MlflowClient, experiment_id: str, where: str) -> Iterator[Run]:
+    """All runs of an experiment that a filter finds, newest first."""
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment_id], where, max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def literal(value: str) -> str | None:
+    """``value`` as a string of MLflow's filter language, which has no escape for quotes; None where it cannot be written."""
+    if '"' not in value:
+        return f'"{value}"'
+    return f"'{value}'" if "'" not in value else None
+
+
+def _all_models(client: MlflowClient) -> Iterator[RegisteredModel]:
+    token: str | None = None
+    while True:
+        page = client.search_registered_models(max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _get(client: MlflowClient, name: str) -> RegisteredModel:
+    from mlflow.exceptions import MlflowException
+
+    from speech_mlflow.tracking.store import is_missing
+
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if is_missing(error):
+            raise PromotionError(
+                f"there is no registered model named {name!r}", hint="`speech-mlflow models list` shows what there is"
+            ) from error
+        raise
+
+
+def _versions(client: MlflowClient, name: str) -> Iterator[Version]:
+    """``latest_versions`` of the registered model would hide a move back to an older version."""
+    quoted = literal(name)
+    where = f"name={quoted}" if quoted else None
+    token: str | None = None
+    while True:
+        page = client.search_model_versions(where, max_results=VERSIONS_PAGE, page_token=token)
+        for found in page:
+            if found.name == name:
+                yield Version(
+                    number=str(found.version),
+                    stage=found.current_stage or "None",
+                    updated=found.last_updated_timestamp or 0,
+                    tags=dict(found.tags),
+                    run_id=found.run_id or None,
+                    source=found.source or None,
+                    user=found.user_id or None,
+                )
+        token = page.token
+        if not token:
+            return

@@ -1,0 +1,96 @@
+"""What serves a registered model, and under which conditions: a target, as declared in ``speech-mlflow.toml``.
+
+::
+
+    [targets.clinic-en-us]
+    trigger = "stage"
+    test_dataset = "clinic-test"
+    max_wer = 0.25
+
+    [targets.clinic-en-us.probe]
+    max_wer = 0.5
+    recordings = [{ audio = "probe/a01.wav", text = "the patient was seen" }]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic import ConfigDict, Field
+
+from speech_mlflow.errors import SettingsError
+
+DEFAULT = "default"
+PREFIX = "speech-mlflow"
+
+
+class _Declared(pydantic.BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Recording(_Declared):
+    """A recording and what is said in it."""
+
+    audio: Path
+    text: str = Field(min_length=1)
+
+
+class Probe(_Declared):
+    """What is sent to the endpoint after its model changed, and what must come back.
+
+    ``max_wer`` bounds the word error rate over all recordings (a fraction), ``max_seconds`` the slowest answer.
+    """
+
+    recordings: tuple[Recording, ...] = Field(min_length=1)
+    max_wer: float = Field(0.5, ge=0)
+    max_seconds: float | None = Field(None, gt=0)
+
+
+class Rules(_Declared):
+    """What the built-in gates ask for."""
+
+    test_dataset: str | None = Field(None, description="data set a version must be tested on: name, digest or fingerprint")
+    max_wer: float | None = Field(None, ge=0, description="ceiling of the word error rate, a fraction")
+    compare: bool = Field(True, description="refuse a version that is worse than the one served, where both were tested alike")
+    margin: float = Field(0.0, ge=0, description="how much worse a version may be, in word error rate (0.01: one point)")
+    confidence: float = Field(0.95, gt=0, lt=1, description="confidence level at which a version counts as worse")
+    contamination: bool = Field(True, description="refuse a version whose test data was in its training data")
+    expires_within_days: float = Field(0.0, ge=0, description="refuse a model that expires within so many days")
+    approval: bool = Field(False, description="ask for the tag speech.approved_by, by somebody else than the author")
+
+
+class Target(Rules):
+    """What serves a registered model. One target has one endpoint."""
+
+    name: str = Field(DEFAULT, min_length=1, pattern=r"^[^/]+$")
+    trigger: Literal["stage", "alias"] = "stage"
+    endpoint_id: str | None = Field(None, description="an endpoint that exists and is to be taken over")
+    project: str | None = Field(None, description="id of the project that a new endpoint is put in")
+    probe: Probe | None = None
+    heal: bool = Field(True, description="undo what others changed on the endpoint")
+
+    @classmethod
+    def declared(cls, values: Any, *, where: str = "target") -> Target:
+        """A target from a file's table. SettingsError names every key that is unknown or wrong."""
+        try:
+            return cls.model_validate(values)
+        except pydantic.ValidationError as error:
+            wrong = [
+                f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+                for item in error.errors(include_input=False, include_url=False)
+            ]
+            raise SettingsError(f"wrong setting in {where}: {'; '.join(wrong)}") from None
+
+    def key(self, registered_model: str) -> str:
+        """What the target is called everywhere: ``<registered model>/<target>``."""
+        return f"{registered_model}/{self.name}"
+
+    def display_name(self, registered_model: str) -> str:
+        """The ``displayName`` of the target's endpoint, by which the service can be asked for it."""
+        return f"{PREFIX}/{self.key(registered_model)}"
+
+    def tag(self, base: str) -> str:
+        """The registry tag ``base`` of this target: the default target's is ``base`` itself."""
+        return base if self.name == DEFAULT else f"{base}.{self.name}"
