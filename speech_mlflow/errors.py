@@ -31,6 +31,7 @@
     + PromotionError                           a version cannot be served
       + GateError                     exit 4   a gate said no
       + StalePlanError                         the world changed after the plan was made
+      + ClaimHeldError                         another process is working on the same target
       + AmbiguousVersionError                  several versions claim to be the one to serve
     + PluginError                              a plugin is broken
 
@@ -235,6 +236,10 @@ class GateError(PromotionError):
 
 class StalePlanError(PromotionError):
     """The world changed after the plan was made; make a new one."""
+
+
+class ClaimHeldError(PromotionError):
+    """Another process is working on the same target, or took it over; it is tried again later."""
 
 
 class AmbiguousVersionError(PromotionError):
