@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from speech_mlflow.scoring.alignment import AlignedWord, align
+    from speech_mlflow.scoring.comparison import Comparison, ComparisonTable, compare, compare_all
     from speech_mlflow.scoring.normalize import Normalizer, get_normalizer
     from speech_mlflow.scoring.records import Counts, Totals
     from speech_mlflow.scoring.scores import Score, UtteranceScore, score, score_stream
 
 _HOME = {
     "AlignedWord": "alignment",
+    "Comparison": "comparison",
+    "ComparisonTable": "comparison",
     "Counts": "records",
     "Normalizer": "normalize",
     "Score": "scores",
     "Totals": "records",
     "UtteranceScore": "scores",
     "align": "alignment",
+    "compare": "comparison",
+    "compare_all": "comparison",
     "get_normalizer": "normalize",
     "score": "scores",
     "score_stream": "scores",
@@ -29,12 +34,16 @@ _HOME = {
 
 __all__ = [
     "AlignedWord",
+    "Comparison",
+    "ComparisonTable",
     "Counts",
     "Normalizer",
     "Score",
     "Totals",
     "UtteranceScore",
     "align",
+    "compare",
+    "compare_all",
     "get_normalizer",
     "score",
     "score_stream",

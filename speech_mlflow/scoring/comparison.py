@@ -1,0 +1,379 @@
+"""Comparing recognisers on the same utterances: is the difference more than chance, and where does it come from?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+
+from speech_mlflow.errors import ScoringError
+from speech_mlflow.scoring import statistics
+from speech_mlflow.scoring.alignment import INS
+from speech_mlflow.scoring.inputs import listed, read_groups
+from speech_mlflow.scoring.records import Edits, FloatArray, Int64Array, rate
+from speech_mlflow.scoring.scores import Score
+from speech_mlflow.scoring.statistics import Interval, Mapsswe, PairedTest
+
+PREFERRED_COLUMNS = ("speaker", "file")
+"""Group columns to draw by where nobody says which; else the first one."""
+
+FEW_GROUPS = 10
+LEVEL = 0.95
+
+GroupsLike = str | Iterable[str | None] | Mapping[str, Iterable[str | None]] | bool | None
+
+
+@dataclass(frozen=True)
+class ChangedUtterance:
+    """An utterance on which two systems made a different number of errors."""
+
+    index: int
+    id: str
+    words: int
+    first_errors: int
+    second_errors: int
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two scores on the same utterances. A difference is second less first: negative where the second is better.
+
+    `interval` is of the difference, `first_interval` and `second_interval` of the two rates, all three from the same
+    resamples, drawn by `resampled_by` (a group column, or "utterance"). `p_value` is two-tailed from the bootstrap and
+    `p_improvement` the share of resamples in which the second is better, half of the ties included. `notes` say what
+    to beware of. The tests are computed when asked for.
+    """
+
+    names: tuple[str, str]
+    first: Score = field(repr=False)
+    second: Score = field(repr=False)
+    interval: Interval
+    first_interval: Interval
+    second_interval: Interval
+    p_value: float
+    p_improvement: float
+    resampled_by: str
+    resamples: int
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def difference(self) -> float:
+        """WER of the second less that of the first, as a fraction."""
+        return self.second.wer - self.first.wer
+
+    @property
+    def relative_difference(self) -> float:
+        """The difference as a share of the first WER."""
+        return self.difference / self.first.wer if self.first.wer else rate(self.difference, 0)
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval of the difference leaves out zero."""
+        return 0.0 not in self.interval
+
+    @cached_property
+    def mapsswe(self) -> Mapsswe:
+        """Matched pairs sentence segment word error test."""
+        return statistics.mapsswe(*segment_errors(self.first.edits, self.second.edits))
+
+    @cached_property
+    def mcnemar(self) -> PairedTest:
+        """McNemar's exact test on utterances that are entirely right."""
+        return statistics.mcnemar(self.first.arrays.errors > 0, self.second.arrays.errors > 0)
+
+    @cached_property
+    def sign(self) -> PairedTest:
+        """Exact sign test on the errors per utterance."""
+        return statistics.sign_test(-self._change)
+
+    @cached_property
+    def wilcoxon(self) -> PairedTest:
+        """Wilcoxon's signed rank test on the WER per utterance; utterances without reference words are left out."""
+        words = self.first.arrays.words
+        return statistics.wilcoxon(-self._change[words > 0] / words[words > 0])
+
+    @cached_property
+    def _change(self) -> Int64Array:
+        """Errors of the second less those of the first, per utterance."""
+        return self.second.arrays.errors.astype(np.int64) - self.first.arrays.errors
+
+    @property
+    def better_count(self) -> int:
+        """Utterances in which the second made fewer errors."""
+        return int(np.count_nonzero(self._change < 0))
+
+    @property
+    def worse_count(self) -> int:
+        """Utterances in which the second made more errors."""
+        return int(np.count_nonzero(self._change > 0))
+
+    def better(self, count: int | None = 20) -> list[ChangedUtterance]:
+        """Utterances that got better, the largest gain first."""
+        return self._changed(self._change, count)
+
+    def worse(self, count: int | None = 20) -> list[ChangedUtterance]:
+        """Utterances that got worse, the largest loss first."""
+        return self._changed(-self._change, count)
+
+    def _changed(self, key: Int64Array, count: int | None) -> list[ChangedUtterance]:
+        order = np.argsort(key, kind="stable")[: int(np.count_nonzero(key < 0))][:count]
+        first, second = self.first.arrays, self.second.arrays
+        return [
+            ChangedUtterance(i, self.first.ids[i], int(first.words[i]), int(first.errors[i]), int(second.errors[i]))
+            for i in order.tolist()
+        ]
+
+    def summary(self) -> dict[str, float]:
+        """Numbers by name, as they are logged."""
+        return {
+            "wer_difference": self.difference,
+            "wer_difference_low": self.interval.low,
+            "wer_difference_high": self.interval.high,
+            "p_value": self.p_value,
+            "p_improvement": self.p_improvement,
+            "mapsswe_z": self.mapsswe.z,
+            "mapsswe_p_value": self.mapsswe.p_value,
+            "mcnemar_p_value": self.mcnemar.p_value,
+            "sign_p_value": self.sign.p_value,
+            "better": self.better_count,
+            "worse": self.worse_count,
+        }
+
+    def verdict(self) -> str:
+        """The outcome in a sentence."""
+        if not self.significant:
+            return f"No difference beyond chance between {self.names[0]} and {self.names[1]} on these utterances."
+        better, other = self.names[::-1] if self.difference < 0 else self.names
+        return f"{better} is better than {other}."
+
+    def __str__(self) -> str:
+        first, second = self.names
+        lines = [
+            self.verdict(),
+            f"WER {self.first.wer:.2%} ({first}) to {self.second.wer:.2%} ({second}): {self.difference:+.2%}, "
+            f"between {self.interval.low:+.2%} and {self.interval.high:+.2%} "
+            f"({self.interval.level:.0%}, drawn by {self.resampled_by})",
+            f"MAPSSWE z {self.mapsswe.z:.2f}, p {self.mapsswe.p_value:.3g}; "
+            f"{self.better_count} utterances got better, {self.worse_count} worse",
+        ]
+        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonTable:
+    """Any number of scores on the same utterances, every pair compared.
+
+    `pairs` holds the comparison of each pair of names, the earlier name first. `p_values` (bootstrap) and
+    `mapsswe_p_values` are corrected by Holm's method for the number of pairs.
+    """
+
+    scores: Mapping[str, Score] = field(repr=False)
+    pairs: Mapping[tuple[str, str], Comparison]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.scores)
+
+    @cached_property
+    def p_values(self) -> dict[tuple[str, str], float]:
+        return self._adjusted([pair.p_value for pair in self.pairs.values()])
+
+    @cached_property
+    def mapsswe_p_values(self) -> dict[tuple[str, str], float]:
+        return self._adjusted([pair.mapsswe.p_value for pair in self.pairs.values()])
+
+    def matrix(self) -> list[list[float]]:
+        """Difference of WER: row name less column name."""
+        wer = [score.wer for score in self.scores.values()]
+        return [[row - column for column in wer] for row in wer]
+
+    def best(self) -> str:
+        """The name with the lowest WER, the earlier one among equals."""
+        return min(self.scores, key=lambda name: self.scores[name].wer)
+
+    def _adjusted(self, p_values: Sequence[float]) -> dict[tuple[str, str], float]:
+        return dict(zip(self.pairs, statistics.holm(p_values), strict=True))
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {score}" for name, score in self.scores.items()]
+        for (first, second), pair in self.pairs.items():
+            lines.append(
+                f"{second} against {first}: {pair.difference:+.2%} "
+                f"(between {pair.interval.low:+.2%} and {pair.interval.high:+.2%}), "
+                f"p {self.p_values[first, second]:.3g} after correction"
+            )
+        return "\n".join(lines)
+
+
+def compare(
+    first: Score,
+    second: Score,
+    *,
+    groups: GroupsLike = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+    level: float = LEVEL,
+    names: tuple[str, str] = ("first", "second"),
+) -> Comparison:
+    """Compare two scores of the same utterances.
+
+    groups: what to draw by in the bootstrap. None takes the column "speaker", else "file", else the first column that
+        the scores have, else utterances; a name takes that column; labels (one per utterance) are taken as they are;
+        False draws utterances whatever is known.
+    resamples, seed: of the bootstrap; the same seed gives the same intervals.
+    level: of the intervals.
+
+    Raises ScoringError where the scores are not of the same utterances under the same normaliser, naming what differs.
+    """
+    check_comparable(first, second, names)
+    column, labels = choose_groups(first, second, groups)
+    errors = [score.arrays.errors.astype(np.int64) for score in (first, second)]
+    values = np.column_stack([*errors, first.arrays.words])
+    sums, units = draw(values, labels, resamples, seed)
+    rates = [statistics.ratios(sums[:, index], sums[:, 2]) for index in (0, 1)]
+    difference = statistics.ratios(sums[:, 1] - sums[:, 0], sums[:, 2])
+    improved = np.count_nonzero(difference < 0) + 0.5 * np.count_nonzero(difference == 0)
+    method = f"bootstrap by {column}"
+
+    def interval(samples: FloatArray) -> Interval:
+        return Interval(*statistics.percentiles(samples, level), level, method, units)
+
+    return Comparison(
+        names,
+        first,
+        second,
+        interval(difference),
+        interval(rates[0]),
+        interval(rates[1]),
+        statistics.bootstrap_p_value(difference),
+        float(improved / resamples),
+        column,
+        resamples,
+        seed,
+        _notes(column, labels, units, len(first)),
+    )
+
+
+def compare_all(
+    scores: Mapping[str, Score],
+    *,
+    groups: GroupsLike = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> ComparisonTable:
+    """Compare every pair of two or more scores of the same utterances; see `compare`."""
+    if len(scores) < 2:
+        raise ScoringError(f"comparing needs at least two scores, not {len(scores)}")
+    pairs = {
+        names: compare(
+            scores[names[0]],
+            scores[names[1]],
+            groups=groups,
+            resamples=resamples,
+            seed=seed,
+            level=level,
+            names=names,
+        )
+        for names in combinations(scores, 2)
+    }
+    return ComparisonTable(dict(scores), pairs)
+
+
+def wer_interval(
+    score: Score, *, groups: GroupsLike = None, resamples: int = 10_000, seed: int = 0, level: float = LEVEL
+) -> Interval:
+    """The confidence interval of a single WER; arguments as in `compare`."""
+    column, labels = choose_groups(score, score, groups)
+    values = np.column_stack([score.arrays.errors.astype(np.int64), score.arrays.words])
+    sums, units = draw(values, labels, resamples, seed)
+    low, high = statistics.percentiles(statistics.ratios(sums[:, 0], sums[:, 1]), level)
+    return Interval(low, high, level, f"bootstrap by {column}", units)
+
+
+def draw(values: Int64Array, labels: Sequence[str] | None, resamples: int, seed: int) -> tuple[Int64Array, int]:
+    """Resampled column sums, by utterance or by label, and the number of things drawn from."""
+    if not len(values):
+        raise ScoringError("there are no utterances to compare")
+    if resamples < 1:
+        raise ScoringError(f"resamples must be at least 1, not {resamples}")
+    units = values if labels is None else statistics.group_sums(values, labels)
+    return statistics.resample_sums(units, resamples, seed), len(units)
+
+
+def choose_groups(first: Score, second: Score, groups: GroupsLike) -> tuple[str, Sequence[str] | None]:
+    """The name of what is drawn, and the labels, None for utterances."""
+    known = {**second.groups, **first.groups}
+    if groups is False or (groups in (None, True) and not known):
+        return "utterance", None
+    if groups is None or groups is True:
+        column = next((name for name in PREFERRED_COLUMNS if name in known), next(iter(known)))
+        labels = known[column]
+    elif isinstance(groups, str):
+        if groups not in known:
+            raise ScoringError(f"there is no group column {groups!r}", hint=f"columns: {', '.join(known) or 'none'}")
+        column, labels = groups, known[groups]
+    else:
+        ((column, labels),) = list(read_groups(groups, len(first)).items())[:1]
+    return (column, labels) if len(set(labels)) > 1 else ("utterance", None)
+
+
+def check_comparable(first: Score, second: Score, names: tuple[str, str] = ("first", "second")) -> None:
+    """Raise ScoringError unless both scores are of the same utterances under the same normaliser."""
+    problems = []
+    if first.normalizer.label != second.normalizer.label:
+        problems.append(f"normalisers {first.normalizer.label} and {second.normalizer.label}")
+    if len(first) != len(second):
+        problems.append(f"{len(first)} and {len(second)} utterances")
+    elif first.given_ids and second.given_ids and first.given_ids != second.given_ids:
+        other = [f"{a}/{b}" for a, b in zip(first.given_ids, second.given_ids, strict=True) if a != b]
+        problems.append(f"{len(other)} ids that differ or are in another order: {listed(other)}")
+    elif not problems and (differing := _different_references(first, second)):
+        ids = [first.ids[index] for index in differing]
+        problems.append(f"{len(differing)} references that differ: {listed(ids)}")
+    if problems:
+        raise ScoringError(
+            f"{names[0]} and {names[1]} cannot be compared, they have " + "; ".join(problems),
+            hint="score both with the same references, in the same order, and the same normaliser",
+        )
+
+
+def segment_errors(first: Edits, second: Edits) -> tuple[Int64Array, Int64Array]:
+    """Errors of two systems in each segment with errors.
+
+    A segment is a run of errors, of either system, without two consecutive reference words between them that both
+    systems got right; it ends with its utterance.
+    """
+    utterance = np.concatenate([first.utterance, second.utterance])
+    start = np.concatenate([first.reference, second.reference])
+    operation = np.concatenate([first.operation, second.operation])
+    end = start + (operation != INS)  # an insertion covers no reference word
+    is_second = np.repeat([False, True], [len(first), len(second)])
+    order = np.lexsort((end, start, utterance))
+    utterance, start, end, is_second = utterance[order], start[order], end[order], is_second[order]
+    opens = np.ones(len(order), dtype=np.bool_)
+    opens[1:] = (utterance[1:] != utterance[:-1]) | (start[1:] - end[:-1] >= 2)
+    segment = np.cumsum(opens) - 1
+    count = int(segment[-1]) + 1 if len(segment) else 0
+    return np.bincount(segment[~is_second], minlength=count), np.bincount(segment[is_second], minlength=count)
+
+
+def _different_references(first: Score, second: Score) -> list[int]:
+    if first.references is None or second.references is None:
+        return [int(i) for i in np.flatnonzero(first.arrays.words != second.arrays.words)]
+    if first.references == second.references:
+        return []
+    return [i for i in range(len(first)) if first.reference_words(i) != second.reference_words(i)]
+
+
+def _notes(column: str, labels: Sequence[str] | None, units: int, utterances: int) -> tuple[str, ...]:
+    notes = []
+    if labels is not None and units < FEW_GROUPS:
+        notes.append(f"only {units} different values of {column}: the interval is rough, and rather too narrow")
+    if labels is None and utterances < 30:
+        notes.append(f"only {utterances} utterances: the interval is rough")
+    return tuple(notes)
