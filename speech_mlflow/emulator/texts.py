@@ -1,0 +1,111 @@
+"""Readers of the text kinds of data: each line is taken or rejected with a reason.
+
+Related text, pronunciations, structured text and output formats, by the documented rules of each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from speech_mlflow.emulator.jobs import JobError
+from speech_mlflow.emulator.normalising import normalise, plain, repeats_too_often
+
+MAX_LINE = 10_000
+HIGHEST_LATIN = "\u00a1"
+"""Related text of Latin locales may hold no character above this one, once quotes and dashes are plain."""
+_URI = re.compile(r"\b(?:https?|ftp)://|\bwww\.", re.IGNORECASE)
+_SPOKEN = re.compile(r"[^\W\d_]+(?:['.-]?[^\W\d_]+)*\.?(?: [^\W\d_]+(?:['.-]?[^\W\d_]+)*\.?)*")
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A line (0: none in particular) that was not taken, and why."""
+
+    line: int
+    kind: str
+    message: str
+
+
+@dataclass
+class Parsed:
+    """What a reader made of a file."""
+
+    content: dict[str, Any]
+    accepted: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def decode(raw: bytes) -> list[str]:
+    """Lines of UTF-8 text, with or without byte order mark. Raises JobError ``NoUtf8WithBom``."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise JobError("NoUtf8WithBom", f"The text is not UTF-8 with byte order mark: {error}") from None
+    if "\x00" in text:
+        raise JobError("NoUtf8WithBom", "The text holds NUL characters; is it UTF-16?")
+    return re.split(r"\r\n|\n|\r", text)
+
+
+def language(lines: list[str], locale: str, normalization: bool) -> Parsed:
+    """Related text: one sentence a line."""
+    parsed = Parsed({"sentences": []})
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        problem = _sentence_problem(line, locale)
+        sentence = normalise(line, locale) if normalization else line.strip()
+        if problem is None and not sentence:
+            problem = ("EmptyLine", "Nothing is left of the line after normalisation.")
+        if problem is not None:
+            parsed.rejected.append(Rejected(number, *problem))
+        else:
+            parsed.content["sentences"].append(sentence)
+            parsed.accepted += 1
+    return parsed
+
+
+def _sentence_problem(line: str, locale: str) -> tuple[str, str] | None:
+    if len(line) > MAX_LINE:
+        return "LineTooLong", f"The line has more than {MAX_LINE} characters."
+    if _URI.search(line):
+        return "ContainsUri", "The line holds a URI."
+    if any(ord(char) < 32 and char != "\t" for char in line):
+        return "InvalidCharacters", "The line holds control characters."
+    if locale.lower().startswith("en") and any(char > HIGHEST_LATIN for char in plain(line)):
+        return "InvalidCharacters", "The line holds characters above U+00A1."
+    if repeats_too_often(line):
+        return "TooManyRepetitions", "The line repeats a character, word or group of words more than three times."
+    return None
+
+
+def pronunciation(lines: list[str], locale: str, normalization: bool) -> Parsed:
+    """Pronunciations: displayed form, tab, spoken form."""
+    parsed = Parsed({"pronunciations": []})
+    seen: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        displayed, tab, spoken = (part.strip() for part in plain(line).partition("\t"))
+        problem: tuple[str, str] | None = None
+        if not tab and "\t" not in line:
+            problem = ("MissingTab", "The line has no tab between displayed and spoken form.")
+        elif not displayed or not spoken:
+            problem = ("EmptyForm", "The displayed or the spoken form is empty.")
+        elif not _SPOKEN.fullmatch(spoken):
+            problem = ("InvalidCharacters", f"The spoken form {spoken!r} must be made of words and letters.")
+        elif line in seen:
+            problem = ("DuplicateLine", "The line was there already.")
+        if problem is not None:
+            parsed.rejected.append(Rejected(number, *problem))
+            continue
+        seen.add(line)
+        parsed.content["pronunciations"].append([displayed, spoken.lower()])
+        parsed.accepted += 1
+    return parsed
+
+
+Reader = Callable[[list[str], str, bool], Parsed]
+TEXT_READERS: Mapping[str, Reader] = {"Language": language, "Pronunciation": pronunciation}
