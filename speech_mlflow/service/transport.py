@@ -7,6 +7,7 @@ followed; links that the service names are its own or refused; nothing secret is
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import logging
 import socket
@@ -120,6 +121,7 @@ class Transport:
         self._authorization = _Authorization(credential)
         self._client = httpx.Client(
             transport=transport,
+            verify=_ssl_context(),
             follow_redirects=False,
             trust_env=not is_loopback(self.endpoint),  # a proxy of the environment has no business with this machine's own
             limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
@@ -289,6 +291,12 @@ class Transport:
 
 
 # -- pure parts -------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _ssl_context() -> ssl.SSLContext:
+    """One for all clients: loading the certificates takes longer than most requests."""
+    return httpx.create_ssl_context()
 
 
 def quiet(url: str) -> str:

@@ -179,8 +179,9 @@ class _Upload:
 
     def run(self) -> list[str]:
         """The ids of all blocks in their order, when all have arrived."""
-        with ThreadPoolExecutor(min(WORKERS, -(-self._size // BLOCK)), thread_name_prefix="upload") as pool:
-            futures = [pool.submit(self._work) for _ in range(pool._max_workers)]
+        workers = min(WORKERS, -(-self._size // BLOCK))
+        with ThreadPoolExecutor(workers, thread_name_prefix="upload") as pool:
+            futures = [pool.submit(self._work) for _ in range(workers)]
             try:
                 wait(futures)
             finally:
@@ -304,7 +305,8 @@ def _withdraw(client: SpeechClient, made: Dataset) -> None:
 
 
 def _waits_for_blocks(client: SpeechClient, dataset: Dataset) -> bool:
-    if dataset.status != "NotStarted" or dataset.content_url:
+    takes_blocks = dataset.links is not None and dataset.links.upload_blocks is not None
+    if dataset.status != "NotStarted" or dataset.content_url or not takes_blocks:
         return False
     return not client.datasets.blocks(dataset).committed_blocks
 
