@@ -222,7 +222,8 @@ class _Server:
                     raise
                 except OSError as error:
                     log.exception("%s %s", request.method, request.url.path)
-                    message = f"The offline service cannot write to {self.core.options.state_dir}: {error.strerror}. Free some space there."
+                    where = self.core.options.state_dir
+                    message = f"The offline service cannot write to {where}: {error.strerror}. Free some space there."
                     return self._respond(refuse(503, "ServiceUnavailable", message, headers={"Retry-After": "30"}))
                 except Exception as error:
                     log.exception("%s %s", request.method, request.url.path)

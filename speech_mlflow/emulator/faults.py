@@ -1,7 +1,7 @@
 """Faults on demand: what a network and a busy service do to clients, for tests.
 
-Whoever starts the service hands it a :class:`FaultPlan`; there is no request that could set one. Each fault names the requests it
-meets (method and path), which of them it spares first, and how many it hits.
+Whoever starts the service hands it a :class:`FaultPlan`; there is no request that could set one. Each fault names the
+requests it meets (method and path), which of them it spares first, and how many it hits.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ FaultKind = Literal["delay", "status", "reset", "lost", "truncate", "body", "dup
 class Fault:
     """One disturbance.
 
-    ``delay``: answer ``seconds`` late. ``status``: answer ``status`` (with ``headers`` and ``body``) instead of working. ``reset``: cut
-    the connection before any work. ``lost``: do the work, then cut the connection (``seconds`` later). ``truncate``: cut the answer
-    after ``after_bytes`` bytes of its body. ``slice``: send the body one byte at a time, ``seconds`` between them. ``body``: do the work
-    and answer ``body`` with ``headers`` instead. ``duplicate``: do the work twice. ``stale-list``: a list leaves out entities created
-    less than ``seconds`` ago.
+    ``delay``: answer ``seconds`` late. ``status``: answer ``status`` (with ``headers`` and ``body``) instead of working.
+    ``reset``: cut the connection before any work. ``lost``: do the work, then cut the connection (``seconds`` later).
+    ``truncate``: cut the answer after ``after_bytes`` bytes of its body. ``slice``: send the body one byte at a time,
+    ``seconds`` between them. ``body``: do the work and answer ``body`` with ``headers`` instead. ``duplicate``: do the work
+    twice. ``stale-list``: a list leaves out entities created less than ``seconds`` ago.
 
-    It meets requests whose method is ``method`` (None: any) and whose path matches ``path`` (a regular expression, searched); the
-    first ``skip`` of them pass, the next ``times`` are hit (None: all).
+    It meets requests whose method is ``method`` (None: any) and whose path matches ``path`` (a regular expression,
+    searched); the first ``skip`` of them pass, the next ``times`` are hit (None: all).
     """
 
     kind: FaultKind

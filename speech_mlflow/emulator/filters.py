@@ -122,16 +122,16 @@ class _Parser:
         if self.depth > MAX_DEPTH:
             raise _unsupported("The filter is nested too deeply.")
         try:
-            token = self._next("a property")
-            if token == "not":
+            word = self._next("a property")
+            if word == "not":
                 inner = self._factor()
                 return lambda record: not inner(record)
-            if token == "(":
+            if word == "(":
                 result = self._any()
                 if self._next("a closing bracket") != ")":
                     raise _unsupported("A bracket of the filter is not closed.")
                 return result
-            return self._comparison(token)
+            return self._comparison(word)
         finally:
             self.depth -= 1
 

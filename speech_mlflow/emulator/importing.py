@@ -1,7 +1,7 @@
 """Import of data sets: fetch the content, check it by the service's documented rules, keep what is good, report the rest.
 
-A line or recording that does not fit is rejected and reported; the data set as a whole fails only when it cannot be read or nothing
-of it is left.
+A line or recording that does not fit is rejected and reported; the data set as a whole fails only when it cannot be read or
+nothing of it is left.
 """
 
 from __future__ import annotations

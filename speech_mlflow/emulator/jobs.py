@@ -1,8 +1,8 @@
 """Work that outlives a request: one thread for each job, picked up again after a restart.
 
-A job row exists from the transaction that made its entity until the transaction that ended it. What a job writes before its end lies
-in a work folder or in blobs that nothing refers to, so a process killed half-way leaves an entity that is still at work and whose job
-simply begins again.
+A job row exists from the transaction that made its entity until the transaction that ended it. What a job writes before its
+end lies in a work folder or in blobs that nothing refers to, so a process killed half-way leaves an entity that is still at
+work and whose job simply begins again.
 """
 
 from __future__ import annotations

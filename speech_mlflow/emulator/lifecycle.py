@@ -1,8 +1,8 @@
 """When models stop being usable: for training, and for transcription.
 
-A model's life is counted from the mark after the calendar quarter in which it was created: the 15th of the month that follows the
-quarter (January, April, July, October). A base model can be trained on until one year after the mark and transcribes until two years
-after it; a custom model transcribes until two years after its own mark.
+A model's life is counted from the mark after the calendar quarter in which it was created: the 15th of the month that
+follows the quarter (January, April, July, October). A base model can be trained on until one year after the mark and
+transcribes until two years after it; a custom model transcribes until two years after its own mark.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Text as the service would say it: what becomes of a line before it is learnt from or scored against.
 
-For en-US: typographic quotes and dashes become plain, letters become small, numbers become words, and punctuation goes, except
-apostrophes inside words. Documented examples: ``104 Elm Street`` → ``one oh four elm street``, ``Tune to 102.7`` → ``tune to one oh two
-point seven``, ``I'm double-jointed`` → ``i'm double jointed``. What lies beyond the documented examples is a choice of ours.
-Other locales lose case and punctuation only.
+For en-US: typographic quotes and dashes become plain, letters become small, numbers become words, and punctuation goes,
+except apostrophes inside words. Documented examples: ``104 Elm Street`` → ``one oh four elm street``, ``Tune to 102.7`` →
+``tune to one oh two point seven``, ``I'm double-jointed`` → ``i'm double jointed``. What lies beyond the documented
+examples is a choice of ours. Other locales lose case and punctuation only.
 """
 
 from __future__ import annotations
@@ -14,28 +14,10 @@ import unicodedata
 _PLAIN = str.maketrans(
     {"‘": "'", "’": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": " -- ", "…": " ", "\u00a0": " ", "\ufeff": ""}
 )
-_ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
+_ONES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
 _TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SCALES = ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred"))
 _ORDINALS = {
@@ -66,8 +48,8 @@ def normalise(text: str, locale: str) -> str:
         for symbol, words in _SYMBOLS.items():
             text = text.replace(symbol, words)
     text = re.sub(r"[^\w\s']|_", " ", text.lower())
-    words = (word.strip("'") if not word.endswith("s'") else word.lstrip("'") for word in text.split())
-    return " ".join(word for word in words if word.strip("'"))
+    spoken = (word.strip("'") if not word.endswith("s'") else word.lstrip("'") for word in text.split())
+    return " ".join(word for word in spoken if word.strip("'"))
 
 
 def repeats_too_often(text: str) -> bool:

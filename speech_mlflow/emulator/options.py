@@ -25,8 +25,8 @@ def utc_now() -> datetime.datetime:
 class StateProgress:
     """When an entity moves on to its next state.
 
-    ``immediate``: as soon as the work is done. ``reads``: each state is shown at least ``amount`` times. ``seconds``: each state
-    lasts at least ``amount`` seconds of the clock. The work itself is always real.
+    ``immediate``: as soon as the work is done. ``reads``: each state is shown at least ``amount`` times. ``seconds``: each
+    state lasts at least ``amount`` seconds of the clock. The work itself is always real.
     """
 
     mode: Literal["immediate", "reads", "seconds"] = "immediate"
@@ -38,9 +38,9 @@ class Options:
     """The choices of whoever starts the service.
 
     ``key`` is accepted in ``Ocp-Apim-Subscription-Key``, ``tokens`` and ``read_only_tokens`` as ``Authorization: Bearer``.
-    ``engine`` names the only recogniser to offer (None: all that are registered). ``rate_limit`` is a number of requests per
-    10 seconds (None: unlimited). ``renew_base_models``: the newest base model of a locale never expires; without it the dates are
-    those of the engine's model, as in the service. ``clock`` gives the time that expiry and state progress go by.
+    ``engine`` names the only recogniser to offer (None: all that are registered). ``rate_limit`` is a number of requests
+    per 10 seconds (None: unlimited). ``renew_base_models``: the newest base model of a locale never expires; without it the
+    dates are those of the engine's model, as in the service. ``clock`` gives the time that expiry and state progress go by.
     """
 
     state_dir: Path

@@ -34,7 +34,7 @@ CHOICES: Mapping[str, str] = {
     "endpoint while it is deployed": "another model is refused (EndpointNotUpdatable) until the entity is terminal",
     "deletion of a data set in use": "refused while a model is trained on it or an evaluation or transcription reads it",
     "deletion of a project": "its entities stay and lose the reference",
-    "report.json of a data set": '{"acceptedLineCount", "rejectedLineCount", "errors": [{"lineNumber", "errorKind", "message"}]}',
+    "report.json of a data set": "acceptedLineCount, rejectedLineCount, errors of lineNumber, errorKind, message",
     "report.json of a model": "what the engine counted, measured and skipped",
     "scoringResult": "a substitution and an insertion carry the recognised word, a deletion the reference word",
     "rates": "round(percent, 2)/100 for words and tokens, round(percent, 1)/100 for sentences, as in the published body",

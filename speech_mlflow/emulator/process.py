@@ -1,7 +1,8 @@
 """One detached service for each state directory: started on first use, found by everybody else, gone after some idle time.
 
-The running service holds a file lock, so whether one runs is never guessed from a process id. A stale address file left by ``kill -9`` is
-therefore harmless. A service of an older version of the package is replaced; what it was doing goes on in the new one.
+The running service holds a file lock, so whether one runs is never guessed from a process id. A stale address file left by
+``kill -9`` is therefore harmless. A service of an older version of the package is replaced; what it was doing goes on in
+the new one.
 """
 
 from __future__ import annotations

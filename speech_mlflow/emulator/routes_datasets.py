@@ -83,7 +83,7 @@ def delete(call: Call) -> Answer:
 
 def _not_in_use(call: Call, record: Record) -> None:
     for kind in ("models", "evaluations", "transcriptions"):
-        for user in call.core.store.list(kind):
+        for user in call.core.store.entities(kind):
             used = [user.body.get("dataset"), *user.body.get("datasets", ())]
             if not user.terminal and record.path in used:
                 raise conflict("InUseViolation", f"The dataset is in use by {user.path}, whose status is {user.status}.")

@@ -117,7 +117,7 @@ def expire_free(call: Call) -> None:
     core = call.core
     if core.options.tier != "F0":
         return
-    for record in core.store.list("endpoints"):
+    for record in core.store.entities("endpoints"):
         if record.terminal and core.now() >= record.created + datetime.timedelta(days=F0_ENDPOINT_DAYS):
             core.delete(record)
 

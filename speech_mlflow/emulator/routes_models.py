@@ -136,11 +136,11 @@ def delete(call: Call) -> Answer:
         if record is None:
             return Answer(204)
         must_be_done(record)
-        for endpoint in core.store.list("endpoints"):
+        for endpoint in core.store.entities("endpoints"):
             if record.path in (endpoint.body.get("model"), endpoint.body.get("served")):
                 raise conflict("InUseViolation", f"The model is in use by the endpoint {endpoint.id}.")
         for kind in ("evaluations", "transcriptions"):
-            for user in core.store.list(kind):
+            for user in core.store.entities(kind):
                 used = (user.body.get(name) for name in ("model", "model1", "model2"))
                 if not user.terminal and record.path in used:
                     raise conflict("InUseViolation", f"The model is in use by {user.path}, whose status is {user.status}.")

@@ -45,7 +45,7 @@ def delete(call: Call) -> Answer:
         record = core.store.get("projects", call.id)
         if record is not None:
             for kind in GROUPED:
-                for entity in core.store.list(kind):
+                for entity in core.store.entities(kind):
                     if entity.body.get("project") == record.path:
                         core.store.update(entity, {"project": None})
             core.store.delete(record)
@@ -57,7 +57,7 @@ def grouped(kind: str) -> Handler:
 
     def handler(call: Call) -> Answer:
         project = find(call, "projects")
-        records = [record for record in call.core.store.list(kind) if record.body.get("project") == project.path]
+        records = [record for record in call.core.store.entities(kind) if record.body.get("project") == project.path]
         return page(call, [render(call.core, record, call.links) for record in records], kind)
 
     return handler

@@ -91,7 +91,7 @@ def delete(call: Call) -> Answer:
         if record is None:
             return Answer(204)
         must_be_done(record)
-        for evaluation in core.store.list("evaluations"):
+        for evaluation in core.store.entities("evaluations"):
             if record.path in (evaluation.body["transcription1"], evaluation.body["transcription2"]):
                 raise conflict("InUseViolation", f"The transcription is part of the evaluation {evaluation.id}.")
         core.delete(record)
@@ -101,7 +101,7 @@ def delete(call: Call) -> Answer:
 def expire(call: Call) -> None:
     """Delete what has outlived its time to live."""
     core = call.core
-    for record in core.store.list("transcriptions"):
+    for record in core.store.entities("transcriptions"):
         hours = record.body["settings"]["timeToLiveHours"]
         if record.body.get("internal") or not record.terminal:
             continue

@@ -237,7 +237,7 @@ def listing(kind: str) -> Handler:
     """A handler that lists the entities of a kind."""
 
     def handler(call: Call) -> Answer:
-        records = call.core.store.list(kind)
+        records = call.core.store.entities(kind)
         for record in records:
             call.core.jobs.gate.read(record)
         return page(call, [render(call.core, record, call.links) for record in records], kind)

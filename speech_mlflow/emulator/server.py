@@ -50,9 +50,9 @@ def serve(
 ) -> None:
     """Run the service until it is told to stop (SIGINT, SIGTERM) or has been idle for ``idle_seconds``.
 
-    ``port`` 0 takes a free one; ``key`` None takes the one that the state directory remembers, or makes one. ``options`` gives all other
-    choices (its directory and key give way to those named here). ``on_ready`` is called with the address as soon as requests are taken.
-    Raises EmulatorError when the directory is used by another service or the port is taken.
+    ``port`` 0 takes a free one; ``key`` None takes the one that the state directory remembers, or makes one. ``options``
+    gives all other choices (its directory and key give way to those named here). ``on_ready`` is called with the address as
+    soon as requests are taken. Raises EmulatorError when the directory is used by another service or the port is taken.
     """
     directory = Path(state_dir).absolute()
     with running(host, port, directory, key, options=options) as service:
@@ -152,7 +152,9 @@ def in_thread(options: Options, *, host: str = "127.0.0.1", port: int = 0) -> It
 
 @contextlib.contextmanager
 def _quiet_signals() -> Iterator[None]:
-    """uvicorn raises the signal that ended it once more when it is done; here that must not end the process before it has cleaned up."""
+    """uvicorn raises the signal that ended it once more when it is done; here that must not end the process before it has
+    cleaned up.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,8 +1,8 @@
 """What the offline service remembers: entities, files, blocks, pending jobs, transcripts. SQLite; knows no HTTP.
 
-Every change is a transaction: an entity and the job that will work on it appear together, a job's result and its end too, so a
-process killed at any moment leaves either the old state or the new one. An entity keeps the API's own property names in ``body``;
-references to other entities are paths such as ``models/base/<id>``, so the host a client uses may change.
+Every change is a transaction: an entity and the job that will work on it appear together, a job's result and its end too,
+so a process killed at any moment leaves either the old state or the new one. An entity keeps the API's own property names
+in ``body``; references to other entities are paths such as ``models/base/<id>``, so the host a client uses may change.
 """
 
 from __future__ import annotations
@@ -22,24 +22,18 @@ NOT_STARTED, RUNNING, SUCCEEDED, FAILED = "NotStarted", "Running", "Succeeded", 
 TERMINAL = (SUCCEEDED, FAILED)
 SCHEMA_VERSION = "1"
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS entities (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL UNIQUE, status TEXT,
-  created TEXT NOT NULL, last_action TEXT NOT NULL, body TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS entities_by_kind ON entities (kind, seq);
-CREATE TABLE IF NOT EXISTS files (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, kind TEXT NOT NULL,
-  blob TEXT NOT NULL, size INTEGER NOT NULL, milliseconds INTEGER, created TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS files_by_owner ON files (owner, seq);
-CREATE TABLE IF NOT EXISTS blocks (
-  dataset TEXT NOT NULL, name TEXT NOT NULL, committed INTEGER NOT NULL, place INTEGER NOT NULL DEFAULT 0,
-  blob TEXT NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (dataset, name, committed));
-CREATE TABLE IF NOT EXISTS jobs (seq INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL, entity TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS transcripts (model TEXT NOT NULL, audio TEXT NOT NULL, result TEXT NOT NULL, PRIMARY KEY (model, audio));
-CREATE TABLE IF NOT EXISTS events (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, hook TEXT NOT NULL, event TEXT NOT NULL, entity TEXT NOT NULL, due REAL NOT NULL,
-  tries INTEGER NOT NULL DEFAULT 0, detail TEXT NOT NULL);
+_SCHEMA = """ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL); CREATE TABLE IF NOT EXISTS
+entities ( seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL UNIQUE, status TEXT, created TEXT NOT
+NULL, last_action TEXT NOT NULL, body TEXT NOT NULL); CREATE INDEX IF NOT EXISTS entities_by_kind ON entities (kind, seq);
+CREATE TABLE IF NOT EXISTS files ( seq INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, id TEXT NOT NULL UNIQUE, name
+TEXT NOT NULL, kind TEXT NOT NULL, blob TEXT NOT NULL, size INTEGER NOT NULL, milliseconds INTEGER, created TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS files_by_owner ON files (owner, seq); CREATE TABLE IF NOT EXISTS blocks ( dataset TEXT NOT NULL,
+name TEXT NOT NULL, committed INTEGER NOT NULL, place INTEGER NOT NULL DEFAULT 0, blob TEXT NOT NULL, size INTEGER NOT NULL,
+PRIMARY KEY (dataset, name, committed)); CREATE TABLE IF NOT EXISTS jobs (seq INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT
+NOT NULL, entity TEXT NOT NULL UNIQUE); CREATE TABLE IF NOT EXISTS transcripts (model TEXT NOT NULL, audio TEXT NOT NULL,
+result TEXT NOT NULL, PRIMARY KEY (model, audio)); CREATE TABLE IF NOT EXISTS events ( seq INTEGER PRIMARY KEY
+AUTOINCREMENT, hook TEXT NOT NULL, event TEXT NOT NULL, entity TEXT NOT NULL, due REAL NOT NULL, tries INTEGER NOT NULL
+DEFAULT 0, detail TEXT NOT NULL);
 """
 
 
@@ -237,7 +231,7 @@ class Store:
         rows = self._rows("SELECT * FROM entities WHERE kind = ? AND id = ?", kind, id)
         return _record(rows[0]) if rows else None
 
-    def list(self, kind: str) -> list[Record]:
+    def entities(self, kind: str) -> list[Record]:
         """All entities of a kind, oldest first."""
         return [_record(row) for row in self._rows("SELECT * FROM entities WHERE kind = ? ORDER BY seq", kind)]
 
@@ -290,7 +284,8 @@ class Store:
         with self.transaction():
             for file in files:
                 self._run(
-                    "INSERT INTO files (owner, id, name, kind, blob, size, milliseconds, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO files (owner, id, name, kind, blob, size, milliseconds, created)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     owner.path,
                     str(uuid.uuid4()),
                     file.name,
@@ -338,7 +333,9 @@ class Store:
         return [Block(row["name"], bool(row["committed"]), row["blob"], row["size"]) for row in self._rows(query, dataset)]
 
     def commit_blocks(self, dataset: str, chosen: Iterable[Block]) -> list[str]:
-        """Make ``chosen`` the content, in this order; every other block goes. Returns the blobs that are not needed any more."""
+        """Make ``chosen`` the content, in this order; every other block goes. Returns the blobs that are not needed any
+        more.
+        """
         with self.transaction():
             before = {block.blob for block in self.blocks(dataset)}
             self._run("DELETE FROM blocks WHERE dataset = ?", dataset)
@@ -381,7 +378,7 @@ class Store:
     def transcript(self, model: str, audio: str) -> Mapping[str, Any] | None:
         """What ``model`` heard in the recording with this digest, if it was ever asked."""
         rows = self._rows("SELECT result FROM transcripts WHERE model = ? AND audio = ?", model, audio)
-        return json.loads(rows[0][0]) if rows else None  # type: ignore[no-any-return]
+        return json.loads(rows[0][0]) if rows else None
 
     def keep_transcript(self, model: str, audio: str, result: Mapping[str, Any]) -> None:
         """Remember what ``model`` heard."""

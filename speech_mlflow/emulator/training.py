@@ -57,7 +57,7 @@ def install(core: Emulator, record: Record, output: Path) -> tuple[str, list[New
     if target.exists():
         shutil.rmtree(target)  # left by a process that was killed after this point
     os.replace(output, target)
-    files = []
+    files: list[NewFile] = []
     for path in sorted(target.rglob("*")):
         if path.is_file():
             link = core.blobs.work / f"{record.id}-{len(files)}"

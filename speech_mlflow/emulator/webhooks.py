@@ -1,7 +1,7 @@
 """Web hooks: a challenge before anything else, then one signed call for each event, tried again when the receiver fails.
 
-Events are owed in the transaction that causes them and are sent by a thread of their own, so a receiver that hangs delays nobody, and
-a restart loses none.
+Events are owed in the transaction that causes them and are sent by a thread of their own, so a receiver that hangs delays
+nobody, and a restart loses none.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class WebHookSender:
     def __init__(self, core: Emulator) -> None:
         self._core = core
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="web hooks", daemon=True)
 
     def start(self) -> None:
@@ -65,7 +65,7 @@ class WebHookSender:
 
     def stop(self) -> None:
         """Send nothing more; what is owed is sent after the next start."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout=TIMEOUT_SECONDS)
@@ -80,7 +80,7 @@ class WebHookSender:
         if entity is None:
             return
         name = f"{entity}{moment}"
-        for hook in self._core.store.list("webhooks"):
+        for hook in self._core.store.entities("webhooks"):
             if hook.body["events"].get(name) and hook.status == SUCCEEDED:
                 self.owe_to(hook, name, record.path)
             if hook.body["events"].get(name):
@@ -95,18 +95,18 @@ class WebHookSender:
         self._core.store.add_event(hook.id, event, entity, time.time(), detail)
 
     def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._wake.wait(0.5)
             self._wake.clear()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             try:
                 for event in self._core.store.due_events(time.time()):
-                    if self._stopping:
+                    if self._stopping.is_set():
                         return
                     self._deliver(event)
             except Exception:
-                if not self._stopping:
+                if not self._stopping.is_set():
                     log.exception("web hooks")
 
     def _deliver(self, event: Event) -> None:
@@ -170,7 +170,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _post(url: str, payload: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
     """Status and body of the answer; status 0 and the reason where there was none."""
-    request = urllib.request.Request(url, data=payload, headers=dict(headers), method="POST")
+    request = urllib.request.Request(url, data=payload, headers=dict(headers), method="POST")  # noqa: S310 - payloads admit http(s) only
     opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
