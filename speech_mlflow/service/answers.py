@@ -156,7 +156,7 @@ def _plain_text(answer: Answer) -> str:
     if not text.strip():
         return "the answer is empty"
     if "<" in text:
-        return f"the answer is a page of {len(answer.body)} bytes and no error of the service"
+        return "the answer is a page and no error of the service"
     return " ".join(text.split())[:300]
 
 

@@ -252,7 +252,7 @@ class Transport:
             body += chunk
             if len(body) >= ERROR_MAX:
                 break
-        refusal = error_of(Answer(answer.status, answer.headers, _redact(request, bytes(body)), answer.retry_after))
+        refusal = error_of(Answer(answer.status, answer.headers, _redact(request, bytes(body[:ERROR_MAX])), answer.retry_after))
         return CallFailed(refusal, failure_of_status(answer.status), answer.retry_after)
 
     # -- links ----------------------------------------------------------------------------------------------------
@@ -394,9 +394,10 @@ def _request(
     if isinstance(content, Body):
         headers = {**headers, "Content-Length": str(len(content))}
     stream: bytes | Iterable[bytes] | None = content
-    return httpx.Request(
-        method, _QuietURL(url), headers=headers, json=json, content=stream, extensions={"timeout": timeout.as_dict()}
-    )
+    extensions = {"timeout": timeout.as_dict()}
+    request = httpx.Request(method, url, headers=headers, json=json, content=stream, extensions=extensions)
+    request.url = _QuietURL(request.url)
+    return request
 
 
 def _lost(request: httpx.Request, error: Exception, started: float) -> CallFailed:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import math
+import struct
+import wave
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
@@ -50,3 +54,20 @@ def server() -> Iterator[ScriptedServer]:
 def speech(server: ScriptedServer, clock: JumpingClock) -> Iterator[SpeechClient]:
     with SpeechClient(server.url, KeyCredential(KEY), timing=clock.timing()) as client:
         yield client
+
+
+@pytest.fixture
+def wav() -> bytes:
+    """Half a second of a 440 Hz tone, 16 kHz mono."""
+    return tone(0.5)
+
+
+def tone(seconds: float, rate: int = 16_000) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(rate)
+        samples = (round(8000 * math.sin(2 * math.pi * 440 * n / rate)) for n in range(round(seconds * rate)))
+        writer.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
+    return out.getvalue()
