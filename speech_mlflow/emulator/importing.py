@@ -143,11 +143,12 @@ def _text(core: Emulator, record: Record, source: Path) -> Imported:
     raw = source.read_bytes()
     lines = decode(raw)
     parsed = TEXT_READERS[kind](lines, str(record.body["locale"]), record.body.get("textNormalizationKind") != "None")
+    normalised = parsed.content.pop("normalised", None)
     found = Imported({"kind": kind, **parsed.content}, accepted=parsed.accepted, rejected=parsed.rejected)
     name, file_kind = _TEXT_FILES[kind]
     found.files.append(NewFile(name, file_kind, core.blobs.put(raw), len(raw)))
-    if kind == "Language":
-        content = "".join(f"{line}\n" for line in parsed.content["sentences"]).encode()
+    if normalised is not None:
+        content = "".join(f"{line}\n" for line in normalised).encode()
         found.files.append(NewFile("normalized.txt", file_kind, core.blobs.put(content), len(content)))
     return found
 

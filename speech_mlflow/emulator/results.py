@@ -30,8 +30,10 @@ class Forms(NamedTuple):
 
 def display_forms(lexical: str, locale: str, *, profanity: str = "masked") -> Forms:
     """Written forms of recognised words."""
-    from speech_mlflow.emulator.display import display_form
-
+    try:
+        from speech_mlflow.emulator.display import display_form
+    except ModuleNotFoundError:
+        return Forms(lexical, lexical, lexical[:1].upper() + lexical[1:] + "." if lexical else "")
     return Forms(*display_form(lexical, locale))
 
 

@@ -6,14 +6,22 @@ Related text, pronunciations, structured text and output formats, by the documen
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
+from speech_mlflow.corpus.output_format import parse_output_format
+from speech_mlflow.corpus.records import Problem
+from speech_mlflow.corpus.structured_text import expand, parse_structured_text
+from speech_mlflow.corpus.text import Text
 from speech_mlflow.emulator.jobs import JobError
-from speech_mlflow.emulator.normalising import normalise, plain, repeats_too_often
+from speech_mlflow.emulator.normalising import normalise, plain, repeats_too_often, spoken_digits
 
 MAX_LINE = 10_000
+MAX_EXPANDED = 500
+"""Sentences made of one sentence of structured text."""
+MAX_EXPANDED_IN_ALL = 50_000
 HIGHEST_LATIN = "\u00a1"
 """Related text of Latin locales may hold no character above this one, once quotes and dashes are plain."""
 _URI = re.compile(r"\b(?:https?|ftp)://|\bwww\.", re.IGNORECASE)
@@ -51,7 +59,7 @@ def decode(raw: bytes) -> list[str]:
 
 def language(lines: list[str], locale: str, normalization: bool) -> Parsed:
     """Related text: one sentence a line."""
-    parsed = Parsed({"sentences": []})
+    parsed = Parsed({"sentences": [], "normalised": []})
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -62,7 +70,8 @@ def language(lines: list[str], locale: str, normalization: bool) -> Parsed:
         if problem is not None:
             parsed.rejected.append(Rejected(number, *problem))
         else:
-            parsed.content["sentences"].append(sentence)
+            parsed.content["sentences"].append(spoken_digits(plain(line)).strip())
+            parsed.content["normalised"].append(sentence)
             parsed.accepted += 1
     return parsed
 
@@ -107,5 +116,44 @@ def pronunciation(lines: list[str], locale: str, normalization: bool) -> Parsed:
     return parsed
 
 
+def structured(lines: list[str], locale: str, normalization: bool) -> Parsed:
+    """Structured text: its sentences with every reference to a list replaced by items of the list."""
+    read = parse_structured_text(_text(lines, "languagedata.md"))
+    parsed = Parsed({"sentences": list(islice(expand(read, most=MAX_EXPANDED), MAX_EXPANDED_IN_ALL))})
+    parsed.content["phones"] = [[item.word, " ".join(item.phones)] for item in read.lexicon]
+    parsed.rejected = _rejected(read.problems)
+    parsed.accepted = len(read.sentences) + len(read.lexicon) + sum(len(items) for items in read.lists.values())
+    if not parsed.content["sentences"]:
+        raise JobError("InvalidDocument", f"The structured text has no sentence that can be used.{_first(parsed.rejected)}")
+    return parsed
+
+
+def output_format(lines: list[str], locale: str, normalization: bool) -> Parsed:
+    """Rules of the display form."""
+    read = parse_output_format(_text(lines, "outputformatting.md"))
+    rules = len(read.itn) + len(read.rewrites) + len(read.profanity)
+    parsed = Parsed({"formatting": "\n".join(lines)}, rules + len(read.tests), _rejected(read.problems))
+    if not rules:
+        raise JobError("InvalidDocument", f"The output format has no rule that can be used.{_first(parsed.rejected)}")
+    return parsed
+
+
+def _text(lines: list[str], name: str) -> Text:
+    return Text(name, tuple(lines), "utf-8", True)
+
+
+def _rejected(problems: Iterable[Problem]) -> list[Rejected]:
+    return [Rejected(p.line or 0, p.code, p.message) for p in problems if p.severity == "error"]
+
+
+def _first(rejected: list[Rejected]) -> str:
+    return f" Line {rejected[0].line}: {rejected[0].message}" if rejected else ""
+
+
 Reader = Callable[[list[str], str, bool], Parsed]
-TEXT_READERS: Mapping[str, Reader] = {"Language": language, "Pronunciation": pronunciation}
+TEXT_READERS: Mapping[str, Reader] = {
+    "Language": language,
+    "LanguageMarkdown": structured,
+    "Pronunciation": pronunciation,
+    "OutputFormatting": output_format,
+}

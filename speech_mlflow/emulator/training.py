@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from speech_mlflow.emulator.engine import TrainingReport, TrainingRequest
 from speech_mlflow.emulator.importing import keep_json, read_content
 from speech_mlflow.emulator.jobs import JobError, Outcome
-from speech_mlflow.emulator.normalising import normalise
+from speech_mlflow.emulator.normalising import normalise, plain, spoken_digits
 from speech_mlflow.emulator.store import NewFile, Record
 from speech_mlflow.errors import EngineError
 
@@ -83,6 +83,9 @@ def _request(core: Emulator, record: Record, folder: Path, base_key: str) -> tup
         content = read_content(core, dataset)
         request.sentences.extend(content.get("sentences", ()))
         request.pronunciations.extend((displayed, spoken) for displayed, spoken in content.get("pronunciations", ()))
+        skipped.extend(
+            {"item": word, "reason": "the engine learns no phones of structured text"} for word, _ in content.get("phones", ())
+        )
         for utterance in content.get("utterances", ()):
             _learn_utterance(core, request, utterance, locale, folder / dataset.id, skipped)
     return request, skipped
@@ -96,8 +99,8 @@ def _learn_utterance(
     folder: Path,
     skipped: list[dict[str, str]],
 ) -> None:
-    text = normalise(utterance["text"], locale)
-    if not text:
+    text = spoken_digits(plain(utterance["text"])).strip()
+    if not normalise(text, locale):
         skipped.append({"item": utterance["name"], "reason": "it has no transcription"})
     elif utterance["milliseconds"] > MAX_TRAINING_SECONDS * 1000:
         skipped.append({"item": utterance["name"], "reason": f"longer than {MAX_TRAINING_SECONDS} s: only its text was learnt"})
