@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -99,6 +101,13 @@ class Edits:
         first, last = np.searchsorted(self.utterance, [utterance, utterance + 1])
         rows = slice(int(first), int(last))
         return map(Edit, self.operation[rows].tolist(), self.reference[rows].tolist(), self.hypothesis[rows].tolist())
+
+    def by_utterance(self) -> Iterator[tuple[int, list[Edit]]]:
+        """Each utterance that has errors, with these errors."""
+        columns = (self.utterance, self.operation, self.reference, self.hypothesis)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for index, part in groupby(rows, key=itemgetter(0)):
+            yield index, [Edit(op, i, j) for _, op, i, j in part]
 
 
 @dataclass(frozen=True, eq=False)

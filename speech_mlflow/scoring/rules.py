@@ -117,7 +117,12 @@ def basic(text: str) -> str:
 
 def characters(text: str) -> str:
     """Put each character of a script without spaces on its own, with the marks that belong to it; drop punctuation."""
-    return " ".join(_unspaced_pattern().findall(text.translate(_PUNCTUATION)))
+    return " ".join(split_unspaced(text.translate(_PUNCTUATION)))
+
+
+def split_unspaced(text: str) -> list[str]:
+    """Single characters of scripts without spaces, with their marks; between them what stands between spaces."""
+    return _unspaced_pattern().findall(text)
 
 
 @lru_cache(maxsize=1)

@@ -14,9 +14,22 @@ from speech_mlflow.errors import ScoringError
 from speech_mlflow.progress import Progress, ProgressEvent, silent
 from speech_mlflow.scoring.alignment import AlignedWord, expand
 from speech_mlflow.scoring.batch import CHUNK, Aligned, align_pairs, chunks, join
+from speech_mlflow.scoring.characters import character_counts
+from speech_mlflow.scoring.display import TokenErrors, token_errors
 from speech_mlflow.scoring.inputs import Groups, listed, read_groups, read_ids, read_texts
 from speech_mlflow.scoring.normalize import NOTHING, Normalizer, as_normalizer
 from speech_mlflow.scoring.records import CountArrays, Counts, Edits, Totals
+from speech_mlflow.scoring.words import (
+    Confusion,
+    InsertedWord,
+    KeywordReport,
+    MissedWord,
+    OovReport,
+    WordErrors,
+    keyword_recall,
+    out_of_vocabulary,
+    word_errors,
+)
 
 NormalizerLike = str | Normalizer | Callable[[str], Any] | None
 
@@ -220,6 +233,58 @@ class Score:
         labels = np.array(self.column(name), dtype=object)
         distinct = dict.fromkeys(labels.tolist())
         return {label: self.arrays.total(labels == label) for label in distinct}
+
+    # --- on demand ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def character_arrays(self) -> CountArrays:
+        """Counts per utterance with characters of the normalised texts in the place of words."""
+        return character_counts(*self.texts(), self.normalizer)
+
+    @cached_property
+    def characters(self) -> Totals:
+        """Counts of characters; spaces between words count, except in languages written without."""
+        return self.character_arrays.total()
+
+    @property
+    def cer(self) -> float:
+        """Character error rate of the normalised texts."""
+        return self.characters.wer
+
+    @cached_property
+    def tokens(self) -> TokenErrors:
+        """Token errors of the texts as given, for references and hypotheses in display form."""
+        return token_errors(*self.texts(), normalizer=self.normalizer)
+
+    @cached_property
+    def word_errors(self) -> WordErrors:
+        """Confusions, missed and inserted words."""
+        return word_errors(self)
+
+    def confusions(self, count: int | None = 20) -> list[Confusion]:
+        """The most frequent pairs of words confused."""
+        return self.word_errors.confusions(count)
+
+    def missed(self, count: int | None = 20) -> list[MissedWord]:
+        """The reference words most often substituted or deleted."""
+        return self.word_errors.missed(count)
+
+    def inserted(self, count: int | None = 20) -> list[InsertedWord]:
+        """The words most often inserted."""
+        return self.word_errors.inserted(count)
+
+    def keywords(self, keywords: Iterable[str] | Mapping[str, Iterable[str]]) -> dict[str, KeywordReport]:
+        """Recall and precision of words or phrases, by kind; see `speech_mlflow.scoring.words.keyword_recall`."""
+        return keyword_recall(self, keywords)
+
+    def oov(self, vocabulary: Iterable[str]) -> OovReport:
+        """How words that are not in a vocabulary fared."""
+        return out_of_vocabulary(self, vocabulary)
+
+    def rescore(self, normalizer: NormalizerLike) -> Score:
+        """The same texts scored under another normaliser."""
+        references, hypotheses = self.texts()
+        return score(references, hypotheses, ids=self.given_ids, groups=self.groups, normalizer=normalizer)
 
     def __str__(self) -> str:
         total = self.totals
