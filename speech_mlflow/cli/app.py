@@ -56,6 +56,16 @@ class App:
 
         return mlflow_client(self.settings)
 
+    def mlflow_options(self) -> dict[str, str | None]:
+        """Where MLflow is, as the use cases take it."""
+        settings = self.settings
+        return {
+            "tracking_uri": settings.tracking_uri,
+            "registry_uri": settings.registry_uri,
+            "experiment": settings.experiment,
+            "artifact_location": settings.artifact_location,
+        }
+
     def project(self, speech: SpeechClient) -> str | None:
         """The id of the project named in the settings, made where it is missing; None where none is named."""
         from speech_mlflow.connection import ensure_project
@@ -77,10 +87,10 @@ class App:
         else:
             human()
 
-    def note(self, text: str) -> None:
-        """A remark for a person, on stderr."""
+    def say(self, text: str) -> None:
+        """A line for a person on stdout; nothing under ``--json``."""
         if not self.json:
-            click.echo(text, err=True)
+            click.echo(text)
 
     def confirm_cost(self, what: str, *, yes: bool) -> None:
         """Ask before something that a real resource charges for; the offline service charges nothing."""

@@ -17,7 +17,7 @@ LOG_SECONDS = 10.0
 
 @contextmanager
 def show(*, quiet: bool = False) -> Iterator[Progress]:
-    """A receiver of progress events that writes to stderr."""
+    """A receiver of progress events that writes to stderr; bars go away at the end, what was done is for the caller to say."""
     if quiet:
         yield silent
     elif sys.stderr.isatty():
@@ -41,7 +41,7 @@ def _bars() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[note]}"))
-    with Bars(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+    with Bars(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
         tasks = {}
 
         def receive(event: ProgressEvent) -> None:
@@ -51,9 +51,6 @@ def _bars() -> Iterator[Progress]:
             bars.update(tasks[event.step], completed=event.done, total=event.total, note=note)
 
         yield receive
-        for task in bars.tasks:  # what stands still at the end is done: a bar must not go on spinning
-            if task.total is None:
-                bars.update(task.id, total=1, completed=1)
 
 
 def _lines() -> Progress:

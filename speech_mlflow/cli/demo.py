@@ -1,0 +1,291 @@
+"""``speech-mlflow demo``: the whole story on the example corpus, offline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from speech_mlflow.cli.app import App, fields, percent, table
+from speech_mlflow.errors import PromotionError, SpeechMlflowError
+from speech_mlflow.progress import Progress, silent
+from speech_mlflow.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from speech_mlflow.corpus import Corpus
+    from speech_mlflow.service import SpeechClient
+    from speech_mlflow.workflow import TestResult, TrainResult
+
+MODEL = "clinic-en-us"
+DEPLOY_SECONDS = 300
+STEPS = 8
+
+
+@dataclass
+class Story:
+    """What the demo has done so far: the connections, and how long each step took in seconds."""
+
+    app: App
+    directory: Path
+    speech: SpeechClient
+    client: MlflowClient
+    progress: Progress = silent
+    seconds: dict[str, float] = field(default_factory=dict)
+    number: int = 0
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Head a step of the story and time it."""
+        self.number += 1
+        self.app.say(f"\n{self.number}/{STEPS} {title}")
+        begun = time.monotonic()
+        with self.app.progress() as self.progress:
+            yield
+        self.seconds[title] = time.monotonic() - begun
+
+
+@click.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("speech-mlflow-demo"),
+    show_default=True,
+    help="Where the demo keeps everything.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.option("--debug", is_flag=True, help="Show traces and log everything but secrets.")
+def demo(directory: Path, as_json: bool, debug: bool) -> None:
+    """Show the whole story on example data, with no account: upload, train, test, promote, deploy, roll back.
+
+    Run it again in the same directory and it finds its own work: nothing is made twice.
+
+    \b
+    speech-mlflow demo
+    speech-mlflow demo --dir /tmp/demo --json
+    """
+    directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    settings = Settings(
+        tracking_uri=f"sqlite:///{directory / 'mlflow.db'}",
+        artifact_location=str(directory / "mlartifacts"),
+        experiment="clinic",
+        project="clinic",
+        state_dir=directory / "speech",
+    )
+    app = App(settings, as_json)
+    try:
+        document = _tell(app, directory)
+    finally:
+        app.close()
+    app.emit(document, lambda: _summary(document))
+
+
+def example_corpus() -> Path:
+    """The directory of the example corpus: in the installed package, else in the source tree."""
+    import speech_mlflow
+
+    package = Path(speech_mlflow.__file__).parent
+    for candidate in (package / "examples" / "clinic", package.parent / "examples" / "clinic"):
+        if candidate.is_dir():
+            return candidate
+    raise SpeechMlflowError("the example corpus is not installed", hint="install the package again: it is part of the wheel")
+
+
+def _tell(app: App, directory: Path) -> dict[str, Any]:
+    begun = time.monotonic()
+    app.say(f"Everything of this demo is in {directory}")
+    app.say(f"\n1/{STEPS} Start the offline speech service and open MLflow")
+    speech, client = app.speech(), app.mlflow()
+    story = Story(app, directory, speech, client, seconds={"Start": time.monotonic() - begun}, number=1)
+    app.say(f"    {speech.endpoint} ({speech.resource}), {app.settings.tracking_uri}")
+
+    with story.step("Check the example corpus and upload it"):
+        training, more, testing = _corpora(story)
+    with story.step("Train a custom model"):
+        first = _train(story, training)
+    with story.step("Test the base model and the custom model"):
+        first_test = _test(story, testing, first)
+    with _controller(story) as wait_until_served:
+        with story.step("Move version 1 to Production: the controller deploys it"):
+            endpoint_id = _promote(story, first, wait_until_served)
+        with story.step("Send a recording to the endpoint"):
+            heard = _recognize(story, testing, endpoint_id)
+        with story.step("Train a better model with more data, promote it, then roll back"):
+            second = _train(story, more)
+            second_test = _test(story, testing, second)
+            served = [_promote(story, second, wait_until_served)]
+            app.say("    … and back: version 1 to Production again")
+            served.append(_promote(story, first, wait_until_served))
+    if set(served) != {endpoint_id}:
+        raise PromotionError(f"the endpoint changed its id from {endpoint_id} to {served}")
+
+    base = first_test.scores["base"].wer
+    return {
+        "directory": str(directory),
+        "endpoint": {"id": endpoint_id, "name": story.speech.endpoints.get(endpoint_id).display_name},
+        "heard": heard,
+        "models": [
+            {"model": "base", "data": "", "wer": base},
+            _line("version 1", training, first, first_test),
+            _line("version 2", more, second, second_test),
+        ],
+        "seconds": {title: round(seconds, 1) for title, seconds in story.seconds.items()},
+        "total_seconds": round(time.monotonic() - begun, 1),
+        "mlflow_ui": f"mlflow ui --backend-store-uri {app.settings.tracking_uri}",
+    }
+
+
+def _corpora(story: Story) -> tuple[list[Corpus], list[Corpus], Corpus]:
+    """The training data of both models and the test data, checked; the service has them after this."""
+    from speech_mlflow.corpus import read_corpus
+    from speech_mlflow.workflow import upload
+
+    root = example_corpus()
+
+    def parts(folder: str) -> list[Corpus]:
+        names = ["audio-and-transcripts", "related-text.txt", "pronunciations.txt"]
+        return [read_corpus(root / folder / name, locale="en-US", name=f"{folder}-{Path(name).stem}") for name in names]
+
+    training, more = parts("training"), parts("training-more")
+    testing = read_corpus(root / "testing", locale="en-US", name="testing")
+    everything = [*training, *more, testing]
+    for corpus in everything:
+        corpus.check()
+    project = story.app.project(story.speech)
+    for corpus in everything:
+        dataset = upload(story.speech, corpus, project=project, progress=story.progress)
+        properties = dataset.properties
+        accepted = f"{properties.accepted_line_count} lines accepted" if properties else ""
+        story.app.say(f"    {corpus.name}: {corpus.kind}, {accepted}")
+    return training, [*training, *more], testing
+
+
+def _train(story: Story, data: list[Corpus]) -> TrainResult:
+    from speech_mlflow.workflow import train
+
+    result = train(
+        story.speech,
+        name=MODEL,
+        data=data,
+        registered_model=MODEL,
+        project=story.app.project(story.speech),
+        progress=story.progress,
+    )
+    story.app.say(
+        f"    {'found' if result.reused else 'trained'}: {MODEL} version {result.version}, MLflow run {result.run_id}"
+    )
+    return result
+
+
+def _test(story: Story, testing: Corpus, trained: TrainResult) -> TestResult:
+    from speech_mlflow.workflow import test
+
+    result = test(
+        story.speech,
+        data=testing,
+        models=["base", f"{MODEL}/{trained.version}"],
+        project=story.app.project(story.speech),
+        progress=story.progress,
+        **story.app.mlflow_options(),
+    )
+    wers = ", ".join(f"{label} {percent(score.wer)}" for label, score in result.scores.items())
+    story.app.say(f"    {'found' if result.reused else 'tested'}: WER {wers}, MLflow run {result.run_id}")
+    return result
+
+
+def _promote(story: Story, trained: TrainResult, wait_until_served: Callable[[str], str]) -> str:
+    """Move a version to Production as any MLflow user would; the endpoint's id once it serves that version."""
+    from speech_mlflow.tracking.registry import stages_are_deprecated
+
+    assert trained.version is not None
+    with stages_are_deprecated():  # MLflow warns at every such call
+        story.client.transition_model_version_stage(MODEL, trained.version, "Production", archive_existing_versions=True)
+    endpoint_id = wait_until_served(trained.model.id)
+    story.app.say(f"    endpoint {endpoint_id} serves version {trained.version}")
+    return endpoint_id
+
+
+def _recognize(story: Story, testing: Corpus, endpoint_id: str) -> dict[str, str]:
+    utterance = max(testing.utterances, key=lambda utterance: len(utterance.text))
+    result = story.speech.recognize(endpoint_id, testing.audio(utterance.id), language="en-US")
+    story.app.say(f"    said:  {utterance.text}\n    heard: {result.display}")
+    return {"recording": utterance.id, "said": utterance.text, "heard": result.display or ""}
+
+
+@contextmanager
+def _controller(story: Story) -> Iterator[Callable[[str], str]]:
+    """Run what ``speech-mlflow watch`` runs, until the block ends; gives a function that waits for a model to be served."""
+    from speech_mlflow.promotion.controller import watch
+    from speech_mlflow.tracking.versions import endpoint_of
+
+    stopping = threading.Event()
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            watch(story.speech, story.client, names=[MODEL], poll_seconds=0.5, stop=stopping)
+        except BaseException as error:  # handed to the waiting thread
+            failure.append(error)
+
+    def wait_until_served(model_id: str) -> str:
+        begun = time.monotonic()
+        while time.monotonic() - begun < DEPLOY_SECONDS:
+            if failure:
+                raise failure[0]
+            try:
+                endpoint = story.speech.endpoints.get(endpoint_of(story.client, MODEL))
+            except SpeechMlflowError:
+                endpoint = None  # not made yet
+            if endpoint is not None and endpoint.status == "Succeeded" and endpoint.model and endpoint.model.id == model_id:
+                return endpoint.id
+            time.sleep(0.2)
+        raise PromotionError(f"the endpoint does not serve model {model_id} after {DEPLOY_SECONDS} s")
+
+    thread = threading.Thread(target=run, name="controller", daemon=True)
+    thread.start()
+    try:
+        yield wait_until_served
+    finally:
+        stopping.set()
+        thread.join(timeout=30)
+
+
+def _line(label: str, data: list[Corpus], trained: TrainResult, tested: TestResult) -> dict[str, Any]:
+    minutes = sum(utterance.seconds for corpus in data for utterance in corpus.utterances) / 60
+    sentences = sum(len(corpus.lines) for corpus in data if corpus.kind == "Language")
+    words = sum(len(corpus.lines) for corpus in data if corpus.kind == "Pronunciation")
+    wer = next(score.wer for name, score in tested.scores.items() if name != "base")
+    return {
+        "model": label,
+        "data": f"{minutes:.1f} min of speech, {sentences} sentences, {words} pronunciations",
+        "wer": wer,
+        "run_id": trained.run_id,
+        "model_id": trained.model.id,
+    }
+
+
+def _summary(document: dict[str, Any]) -> None:
+    click.echo()
+    table(
+        ["model", "trained on", "WER"],
+        [(line["model"], line["data"], percent(line["wer"])) for line in document["models"]],
+        right=["WER"],
+    )
+    fields(
+        {
+            "endpoint": f"{document['endpoint']['id']} ({document['endpoint']['name']})",
+            "serves": "version 1, after the rollback",
+        }
+    )
+    fields({f"{seconds:6.1f} s": title for title, seconds in document["seconds"].items()})
+    fields({f"{document['total_seconds']:6.1f} s": "in all"})
+    click.echo(f"\nSee it in MLflow:\n  {document['mlflow_ui']}")

@@ -1,0 +1,115 @@
+"""``speech-mlflow test``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from speech_mlflow.cli.app import App, command, fields, percent, table
+
+if TYPE_CHECKING:
+    from speech_mlflow.workflow import TestResult
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    required=True,
+    help='Model to test: "base", NAME/VERSION, NAME@ALIAS, NAME/STAGE or an id. Several times: side by side, the candidate last.',
+)
+@click.option("--normalizer", help="Text normaliser, by locale or name; default: that of the locale.")
+@click.option("--name", help="Name of the MLflow run.")
+@click.option("--force", is_flag=True, help="Test again, even where the same was tested before.")
+@click.option("--wait/--no-wait", default=True, help="Wait for the test to end.")
+@command
+def test(
+    app: App,
+    data: Path,
+    models: tuple[str, ...],
+    normalizer: str | None,
+    name: str | None,
+    force: bool,
+    wait: bool,
+) -> None:
+    """Test models on recordings with transcripts: WER, a per-utterance table and a report in an MLflow run.
+
+    \b
+    speech-mlflow test testing/ --model base --model clinic-en-us/2
+    speech-mlflow test testing/ --model clinic-en-us/Production --model clinic-en-us/3 --json
+    """
+    from speech_mlflow.workflow import test as test_models
+
+    speech = app.speech()
+    with app.progress() as progress:
+        result = test_models(
+            speech,
+            data=data,
+            models=list(models),
+            locale=app.settings.locale,
+            normalizer=normalizer,
+            name=name,
+            project=app.project(speech),
+            force=force,
+            wait=wait,
+            progress=progress,
+            **app.mlflow_options(),
+        )
+    app.emit(_document(result), lambda: _show(result))
+
+
+def _document(result: TestResult) -> dict[str, Any]:
+    return {
+        "run_id": result.run_id,
+        "evaluation_id": result.evaluation.id if result.evaluation else None,
+        "done": result.done,
+        "reused": result.reused,
+        "models": [
+            {
+                "model": label,
+                "wer": result.wer.get(label),
+                "wer_recomputed": score.wer,
+                "words": score.words,
+                "substitutions": score.substitutions,
+                "deletions": score.deletions,
+                "insertions": score.insertions,
+                "sentence_error_rate": score.ser,
+            }
+            for label, score in result.scores.items()
+        ],
+        "failed_evaluators": {failure.name: failure.reason for failure in result.failures},
+    }
+
+
+def _show(result: TestResult) -> None:
+    document = _document(result)
+    if not result.done:
+        click.echo("the test goes on in the service; run the same command again to pick it up")
+    if result.reused:
+        click.echo("the same was tested before; nothing was done (--force tests again)")
+    table(
+        ["model", "WER", "recomputed", "words", "sub", "del", "ins", "sentence errors"],
+        [
+            (
+                line["model"],
+                percent(line["wer"]),
+                percent(line["wer_recomputed"]),
+                line["words"],
+                line["substitutions"],
+                line["deletions"],
+                line["insertions"],
+                percent(line["sentence_error_rate"]),
+            )
+            for line in document["models"]
+        ],
+        right=["WER", "recomputed", "words", "sub", "del", "ins", "sentence errors"],
+    )
+    if result.comparison is not None:
+        click.echo(str(result.comparison))
+    for name, reason in document["failed_evaluators"].items():
+        click.echo(f"evaluator {name} failed: {reason}", err=True)
+    fields({"run_id": result.run_id, "evaluation_id": document["evaluation_id"]})
