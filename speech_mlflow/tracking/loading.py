@@ -30,6 +30,8 @@ CONTENT_KINDS = {
 }
 """Kinds of file in which the service gives back what was uploaded, by kind of data set."""
 
+NORMALISED = "normalized.txt"
+"""What the service made of a text, listed under the same kind as the text itself."""
 _CHUNK = 1 << 20
 _TIMEOUT = (10, 60)  # seconds to connect, seconds of silence
 
@@ -95,7 +97,7 @@ def _load_dataset(source: SpeechDatasetSource, speech: SpeechClient, directory: 
 def _content(files: list[File], kind: str) -> File | None:
     for wanted in CONTENT_KINDS.get(kind, ()):
         for file in files:
-            if file.kind == wanted:
+            if file.kind == wanted and file.name != NORMALISED:
                 return file
     return None
 

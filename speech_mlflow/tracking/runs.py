@@ -73,7 +73,19 @@ class Measured:
 
 def find(store: Store, kind: str, key: str) -> list[Run]:
     """All runs of a piece of work, oldest first."""
-    wanted = f"tags.`{tags.KIND}` = '{kind}' and tags.`{tags.KEY}` = '{key}'"
+    return find_by_tag(store, kind, tags.KEY, key)
+
+
+def find_by_tag(store: Store, kind: str, tag: str, value: str) -> list[Run]:
+    """All runs of a kind with a tag of this value, oldest first."""
+    wanted = f"tags.`{tags.KIND}` = '{kind}' and tags.`{tag}` = '{value}'"
+    found = store.client.search_runs([store.experiment_id], wanted, max_results=1000)
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def find_open(store: Store, resource: str) -> list[Run]:
+    """All runs of the experiment that are at work on a speech resource, oldest first."""
+    wanted = f"tags.`{tags.RESOURCE}` = '{resource}' and attributes.status = 'RUNNING'"
     found = store.client.search_runs([store.experiment_id], wanted, max_results=1000)
     return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 

@@ -1,0 +1,77 @@
+"""From the settings to the two ends of the work: the speech service and MLflow.
+
+Without an endpoint in the settings the offline service is meant; it is started where it does not run. Everything above this
+module sees a :class:`~speech_mlflow.service.SpeechClient` and no difference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from speech_mlflow.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from speech_mlflow.service import SpeechClient
+    from speech_mlflow.tracking.store import Store
+
+
+def connect(settings: Settings | None = None) -> SpeechClient:
+    """A connection to the speech service of the settings (default: those of the process and its working directory).
+
+    A configured endpoint is entered with the key in the settings, else with Microsoft Entra ID. Raises SettingsError where
+    endpoint and credential do not fit, EmulatorError where the offline service cannot start.
+    """
+    from speech_mlflow.service import KeyCredential, SpeechClient, TokenCredential
+
+    settings = Settings.load() if settings is None else settings
+    if settings.endpoint is None:
+        from speech_mlflow.emulator.process import ensure_running
+
+        address = ensure_running(settings.state_dir)
+        return SpeechClient(address.url, KeyCredential(address.key), resource=address.resource)
+    credential = KeyCredential(settings.key) if settings.key is not None else TokenCredential(tenant_id=settings.tenant)
+    return SpeechClient(settings.endpoint, credential, recognition_host=settings.recognition_host)
+
+
+def mlflow_client(settings: Settings | None = None) -> MlflowClient:
+    """A client of the MLflow store and registry of the settings."""
+    from speech_mlflow.tracking.store import open_client
+
+    if settings is None:
+        return open_client()
+    return open_client(settings.tracking_uri, settings.registry_uri)
+
+
+def mlflow_store(settings: Settings | None = None) -> Store:
+    """The MLflow store of the settings with their experiment, which is made where it does not exist."""
+    from speech_mlflow.tracking.store import open_store
+
+    if settings is None:
+        return open_store()
+    return open_store(
+        settings.tracking_uri,
+        settings.registry_uri,
+        settings.experiment,
+        artifact_location=settings.artifact_location,
+    )
+
+
+def ensure_project(speech: SpeechClient, settings: Settings) -> str | None:
+    """The id of the project named in the settings, made where there is none of that name; None where none is named."""
+    if settings.project is None:
+        return None
+    from speech_mlflow.service import filters
+
+    wanted = filters.eq("displayName", settings.project) & filters.eq("locale", settings.locale)
+    found = sorted(speech.projects.list(wanted), key=lambda project: (str(project.created_date_time), project.id))
+    if found:
+        return found[0].id
+    made = speech.projects.create(
+        display_name=settings.project,
+        locale=settings.locale,
+        description="Made by speech_mlflow",
+        custom_properties={"managed-by": "speech-mlflow"},
+    )
+    return made.id

@@ -1,0 +1,40 @@
+"""The use cases: train, test, register, wait. Each is found again by its content, and resumed where it stopped.
+
+The names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from speech_mlflow.workflow.data import upload
+    from speech_mlflow.workflow.registering import register
+    from speech_mlflow.workflow.results import load_test
+    from speech_mlflow.workflow.testing import TestResult, test
+    from speech_mlflow.workflow.training import TrainResult, train
+    from speech_mlflow.workflow.watching import Status, status, wait
+
+_HOME = {
+    "Status": "watching",
+    "TestResult": "testing",
+    "TrainResult": "training",
+    "load_test": "results",
+    "register": "registering",
+    "status": "watching",
+    "test": "testing",
+    "train": "training",
+    "upload": "data",
+    "wait": "watching",
+}
+
+__all__ = ["Status", "TestResult", "TrainResult", "load_test", "register", "status", "test", "train", "upload", "wait"]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOME[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return getattr(import_module(f"{__name__}.{home}"), name)

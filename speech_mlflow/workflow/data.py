@@ -1,0 +1,110 @@
+"""Data on its way to the service: read, checked all at once, uploaded once per content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from speech_mlflow.corpus import Corpus, read_corpus
+from speech_mlflow.errors import CorpusError, DataError
+from speech_mlflow.progress import Progress
+from speech_mlflow.service import SpeechClient
+from speech_mlflow.service.entities import Dataset
+from speech_mlflow.service.upload import find_dataset, upload_dataset
+from speech_mlflow.tracking.dataset import SpeechDataset
+
+KEY_DIGITS = 12
+"""Digits of a content key in the displayName of what was made for it."""
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A corpus, the data set that the service made of it, and how MLflow knows it."""
+
+    corpus: Corpus
+    entity: Dataset
+    record: SpeechDataset
+
+
+def read_all(data: Iterable[Corpus | str | Path], *, locale: str) -> list[Corpus]:
+    """Read what is given as paths, and check everything before anything is uploaded.
+
+    The same content given twice counts once. Raises CorpusError with the problems of all corpora, DataError where there is none
+    or a locale does not fit.
+    """
+    corpora: dict[str, Corpus] = {}
+    for given in data:
+        corpus = given if isinstance(given, Corpus) else read_corpus(given, locale=locale)
+        corpora.setdefault(f"{corpus.kind} {corpus.fingerprint}", corpus)
+    found = list(corpora.values())
+    if not found:
+        raise DataError("no data was given", hint="name at least one folder, zip archive or text file")
+    foreign = [f"{corpus.name} ({corpus.locale})" for corpus in found if corpus.locale.lower() != locale.lower()]
+    if foreign:
+        raise DataError(f"data of another locale than {locale}: {', '.join(foreign)}", hint="all parts have one locale")
+    problems = tuple(problem for corpus in found for problem in corpus.errors)
+    if len(found) == 1:
+        found[0].check()
+    elif problems:
+        raise CorpusError(
+            f"{len(problems)} errors in the data:\n" + "\n".join(str(problem) for problem in problems), problems=problems
+        )
+    return found
+
+
+def upload(
+    speech: SpeechClient,
+    corpus: Corpus,
+    *,
+    project: str | None = None,
+    wait: bool = True,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The data set of the service with the content of a corpus: found, or checked, uploaded and (``wait``) imported."""
+    corpus.check()
+    known = find_dataset(
+        speech, kind=corpus.kind, locale=corpus.locale, display_name=corpus.name, fingerprint=corpus.fingerprint
+    )
+    if known is not None and known.status == "Succeeded":
+        return known
+    with tempfile.TemporaryDirectory(prefix="speech-mlflow-") as folder:
+        return upload_dataset(
+            speech,
+            corpus.write_upload(Path(folder)),
+            kind=corpus.kind,
+            locale=corpus.locale,
+            display_name=corpus.name,
+            fingerprint=corpus.fingerprint,
+            description=f"{corpus.kind} data for {corpus.locale}, uploaded by speech_mlflow",
+            project=project,
+            wait=wait,
+            progress=progress,
+        )
+
+
+def upload_all(
+    speech: SpeechClient, corpora: Sequence[Corpus], *, project: str | None = None, progress: Progress | None = None
+) -> list[Uploaded]:
+    """Upload several corpora, then wait for all their imports at once."""
+    begun = [upload(speech, corpus, project=project, wait=False, progress=progress) for corpus in corpora]
+    waiting = [entity for entity in begun if entity.status != "Succeeded"]
+    done = {entity.id: entity for entity in speech.wait_all(waiting, progress=progress)} if waiting else {}
+    entities = [done.get(entity.id, entity) for entity in begun]
+    return [
+        Uploaded(corpus, entity, SpeechDataset.of_corpus(corpus, dataset_id=entity.id, resource=speech.resource))
+        for corpus, entity in zip(corpora, entities, strict=True)
+    ]
+
+
+def content_key(**parts: object) -> str:
+    """The key of a piece of work: the SHA-256 of everything that decides what comes out of it, as 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def display_name(name: str, key: str, attempt: int) -> str:
+    """The ``displayName`` of what is made for a key: the service can be asked for it, so that it is made once."""
+    return f"{name} [{key[:KEY_DIGITS]}{f'-{attempt}' if attempt > 1 else ''}]"

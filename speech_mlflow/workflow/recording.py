@@ -1,0 +1,186 @@
+"""A test in MLflow: metrics on the logged models and the data set, the per-utterance table, the report, the service's files.
+
+The number of requests does not depend on the number of utterances.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from speech_mlflow.scoring import Score
+from speech_mlflow.scoring.comparison import Comparison, ComparisonTable
+from speech_mlflow.scoring.evaluators import EvaluatorFailure, EvaluatorOutput
+from speech_mlflow.tracking import models, registry, runs, tables, tags, values
+from speech_mlflow.tracking.dataset import SpeechDataset
+from speech_mlflow.tracking.runs import Measured
+from speech_mlflow.tracking.store import Store
+from speech_mlflow.workflow.choosing import Chosen
+from speech_mlflow.workflow.evaluating import Outcome
+
+TABLE = "utterances.json"
+REPORT = "report.html"
+REFERENCE = "reference"
+HYPOTHESIS = "hypothesis"
+MODELS = "test/models.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model on one test set: what the service counted, what we counted, what evaluators measured."""
+
+    chosen: Chosen
+    outcome: Outcome
+    score: Score
+    outputs: Mapping[str, EvaluatorOutput] = field(default_factory=dict)
+    failures: Sequence[EvaluatorFailure] = ()
+
+    @property
+    def label(self) -> str:
+        """The name under which the model's numbers stand."""
+        return self.chosen.label
+
+    def metrics(self) -> dict[str, float | None]:
+        """All numbers by name; None for what was not measured. Rates are fractions.
+
+        ``wer`` is made from the service's counts; ``wer.recomputed`` from the transcripts under our normalisation.
+        """
+        counts, score = self.outcome.counts, self.score
+        wer = counts.wer if counts is not None else None
+        return {
+            "wer": wer,
+            "wer.recomputed": score.wer,
+            "wer.difference": score.wer - wer if wer is not None else None,
+            "words": counts.words if counts else None,
+            "hits": counts.hits if counts else None,
+            "substitutions": counts.substitutions if counts else None,
+            "deletions": counts.deletions if counts else None,
+            "insertions": counts.insertions if counts else None,
+            "ser": self.outcome.sentence_error_rate,
+            "ser.recomputed": score.ser,
+            "ter": self.outcome.token_error_rate,
+            **{name: value for output in self.outputs.values() for name, value in output.metrics.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A test that is over, ready to be written down."""
+
+    dataset: SpeechDataset
+    locale: str
+    results: Sequence[Result]
+    comparison: Comparison | ComparisonTable | None
+    evaluation_ids: Sequence[str]
+    untested: Sequence[str] = ()
+    service_files: Mapping[str, str | bytes] = field(default_factory=dict)
+
+
+def reserved() -> frozenset[str]:
+    """Names that an evaluator's metric may not have: they mean something already."""
+    return frozenset(
+        {"wer", "wer.recomputed", "wer.difference", "words", "hits", "substitutions", "deletions", "insertions"}
+        | {"ser", "ser.recomputed", "ter", "utterances", "utterances.untested"}
+    )
+
+
+def record(
+    store: Store,
+    run_id: str,
+    tested: Tested,
+    *,
+    report: Callable[[Tested], str] | None,
+    resource: str,
+    known_tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write a test into its run and close the run."""
+    logged = {result.label: models.ensure(store, result.chosen.entity, resource=resource) for result in tested.results}
+    used = [model_id for model_id in logged.values() if model_id is not None]
+    runs.log_inputs(store, run_id, [tested.dataset], tags.CONTEXT_TESTING, logged_models=used)
+    files: dict[str, str | bytes] = {TABLE: tables.table(table(tested)), MODELS: _models(tested), **tested.service_files}
+    if report is not None:
+        files[REPORT] = report(tested)
+    for result in tested.results:
+        for name, output in result.outputs.items():
+            files |= {f"evaluators/{name}/{result.label}/{file}": content for file, content in output.artifacts.items()}
+    runs.log_files(store, run_id, files)
+    runs.log(
+        store,
+        run_id,
+        measured=_measured(tested, logged),
+        run_tags={
+            tags.EVALUATION_ID: values.ids(tested.evaluation_ids),
+            tags.FAILED_EVALUATORS: _failures(tested),
+            tables.LOGGED_ARTIFACTS: tables.mark((known_tags or {}).get(tables.LOGGED_ARTIFACTS), [TABLE]),
+        },
+    )
+    _tag_versions(store, run_id, tested)
+    runs.finish(store, run_id)
+
+
+def table(tested: Tested) -> dict[str, list[Any]]:
+    """One row for each utterance: id, groups, reference, and for each model hypothesis, errors and evaluators' columns."""
+    first = tested.results[0].score
+    references = first.texts()[0]
+    columns: dict[str, list[Any]] = {"id": list(first.ids)}
+    columns |= {name: list(labels) for name, labels in first.groups.items()}
+    columns[REFERENCE] = list(references)
+    columns["words"] = first.arrays.words.tolist()
+    for result in tested.results:
+        arrays, label = result.score.arrays, result.label
+        columns[f"{HYPOTHESIS} ({label})"] = list(result.score.texts()[1])
+        columns[f"errors ({label})"] = arrays.errors.tolist()
+        columns[f"substitutions ({label})"] = arrays.substitutions.tolist()
+        columns[f"deletions ({label})"] = arrays.deletions.tolist()
+        columns[f"insertions ({label})"] = arrays.insertions.tolist()
+        for name, output in result.outputs.items():
+            columns |= {f"{name}: {column} ({label})": list(cells) for column, cells in output.columns.items()}
+    return columns
+
+
+def _measured(tested: Tested, logged: Mapping[str, str | None]) -> list[Measured]:
+    """Each model's metrics under plain names on its logged model (the run itself shows the last model's, the candidate's), and
+    under ``name/label`` on the run."""
+    measured = []
+    for step, result in enumerate(tested.results):
+        metrics = result.metrics()
+        measured.append(Measured(metrics, logged[result.label], tested.dataset, step))
+        measured.append(Measured({f"{name}/{result.label}": value for name, value in metrics.items()}))
+    whole: dict[str, float | None] = {
+        "utterances": len(tested.results[0].score),
+        "utterances.untested": len(tested.untested),
+    }
+    if isinstance(tested.comparison, Comparison):
+        whole |= {f"comparison.{name}": value for name, value in tested.comparison.summary().items()}
+    return [*measured, Measured(whole)]
+
+
+def _models(tested: Tested) -> str:
+    """What the run was about, for whoever reads its table again."""
+    document = {
+        "locale": tested.locale,
+        "normalizer": tested.results[0].score.normalizer.name,
+        "models": [
+            {"label": result.label, "model_id": result.chosen.entity.id, "name": result.chosen.entity.display_name}
+            for result in tested.results
+        ],
+        "untested": list(tested.untested),
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False)
+
+
+def _failures(tested: Tested) -> str | None:
+    failures = {f"{failure.name} ({result.label})": failure.reason for result in tested.results for failure in result.failures}
+    return json.dumps(failures, ensure_ascii=False) if failures else None
+
+
+def _tag_versions(store: Store, run_id: str, tested: Tested) -> None:
+    """Write the newest WER on the registered versions, where people choose what to promote."""
+    for result in tested.results:
+        wer = result.metrics()["wer"]
+        for version in registry.versions_of_model(store.client, None, result.chosen.entity.id):
+            registry.set_version_tags(
+                store.client, version, {tags.WER: None if wer is None else repr(wer), tags.TEST_RUN_ID: run_id}
+            )
