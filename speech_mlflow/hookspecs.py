@@ -19,6 +19,8 @@ import pluggy
 if TYPE_CHECKING:
     from speech_mlflow.corpus.readers import CorpusReader
     from speech_mlflow.emulator.engine import Engine
+    from speech_mlflow.promotion.decisions import Candidate, Decision
+    from speech_mlflow.promotion.events import PromotionEvent
     from speech_mlflow.scoring.evaluators import Evaluator
     from speech_mlflow.scoring.normalize import Normalizer
 
@@ -90,4 +92,36 @@ def run_tags(kind: str) -> Mapping[str, str] | None:
         @speech_mlflow.hookimpl
         def run_tags(kind):
             return {"team": "clinic"}
+    """
+
+
+@hookspec
+def promotion_gate(candidate: Candidate) -> Decision | list[Decision] | None:
+    """Say whether a version may be served; any *no* blocks it, with its reason. None says nothing.
+
+    ``candidate`` holds the version, what is served now, the tests of both, and the target's settings. A gate is asked before
+    anything is written to the service, and what it said is recorded. One that raises has said no.
+
+    Example::
+
+        @speech_mlflow.hookimpl
+        def promotion_gate(candidate):
+            from speech_mlflow.promotion.decisions import Decision
+            return Decision("ticket", "ticket" in candidate.version.tags, "the tag 'ticket' names the change request")
+    """
+
+
+@hookspec
+def promotion_event(event: PromotionEvent) -> None:
+    """Hear of what happens to an endpoint: served, refused, rolled back, drift, ambiguous and the like.
+
+    An event is told at least once; ``event.id`` tells a repetition. Each implementation is called on its own: one that raises
+    is named in the log and stops neither the others nor the promotion.
+
+    Example::
+
+        @speech_mlflow.hookimpl
+        def promotion_event(event):
+            if event.kind == "refused":
+                print(event.registered_model, event.version, event.reason)
     """

@@ -195,7 +195,7 @@ def _restore(version: Version, observed: Observed, model: Registered, target: Ta
     if endpoint is None or published is None or not observed.published:
         return []
     wanted = published.tags.get(tags.MODEL_ID)
-    if wanted is None or endpoint.model_id == wanted:
+    if wanted is None or (endpoint.model_id == wanted and endpoint.status != "Failed"):
         return []
     if not target.heal and endpoint.model_id != version.tags.get(tags.MODEL_ID):
         return []
@@ -217,18 +217,20 @@ def _deploy(version: Version, observed: Observed, target: Target) -> list[Step] 
             reason = f"endpoint {observed.lost} is gone: a new one has another id, which clients must be told"
         return [Step("create", reason, model_id=model_id), *after]
     if endpoint.model_id == model_id and endpoint.status != "Failed":
-        return _finish(version, endpoint, observed, after)
+        return _finish(version, endpoint, observed, target, after)
     if drift and not target.heal:
         return [Step("report", f"{_what_differs(endpoint, version)}, and healing is off", endpoint.id)]
     steps = [] if endpoint.done else [Step("wait", f"endpoint {endpoint.id} is being changed", endpoint.id)]
     return [*steps, Step("update", _what_differs(endpoint, version), endpoint.id, model_id), *after]
 
 
-def _finish(version: Version, endpoint: EndpointState, observed: Observed, after: list[Step]) -> list[Step] | None:
+def _finish(
+    version: Version, endpoint: EndpointState, observed: Observed, target: Target, after: list[Step]
+) -> list[Step] | None:
     steps = [] if endpoint.done else [Step("wait", f"endpoint {endpoint.id} is being deployed", endpoint.id, endpoint.model_id)]
     if not observed.published or observed.published_version != version.number:
         return [*steps, *after]
-    if version.tags.get(tags.ENDPOINT_ID) != endpoint.id:
+    if version.tags.get(target.tag(tags.ENDPOINT_ID)) != endpoint.id:
         return [*steps, after[-1]]
     return steps or None
 

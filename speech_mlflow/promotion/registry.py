@@ -58,6 +58,25 @@ def read(client: MlflowClient, name: str) -> Registered:
     )
 
 
+def read_all(client: MlflowClient) -> dict[str, Registered]:
+    """Every registered model with its versions: two lists. Between the two the registry may change, so that what comes out is
+    good for finding what to look at, not for acting on it."""
+    models = list(_all_models(client))
+    versions: dict[str, list[Version]] = {}
+    for name, version in _all_versions(client, None):
+        versions.setdefault(name, []).append(version)
+    return {
+        model.name: Registered(
+            name=model.name,
+            updated=model.last_updated_timestamp or 0,
+            aliases={alias: str(number) for alias, number in model.aliases.items()},
+            tags=dict(model.tags),
+            versions=tuple(versions.get(model.name, ())),
+        )
+        for model in models
+    }
+
+
 def move_to_production(client: MlflowClient, name: str, number: str) -> None:
     """Move a version to stage Production and archive the others there, in one call."""
     from speech_mlflow.tracking.registry import set_stage
@@ -126,15 +145,21 @@ def _get(client: MlflowClient, name: str) -> RegisteredModel:
 
 
 def _versions(client: MlflowClient, name: str) -> Iterator[Version]:
-    """``latest_versions`` of the registered model would hide a move back to an older version."""
+    """All versions of a model. ``latest_versions`` of the registered model would hide a move back to an older one."""
     quoted = literal(name)
-    where = f"name={quoted}" if quoted else None
+    for of, version in _all_versions(client, f"name={quoted}" if quoted else None):
+        if of == name:
+            yield version
+
+
+def _all_versions(client: MlflowClient, where: str | None) -> Iterator[tuple[str, Version]]:
     token: str | None = None
     while True:
         page = client.search_model_versions(where, max_results=VERSIONS_PAGE, page_token=token)
         for found in page:
-            if found.name == name:
-                yield Version(
+            yield (
+                found.name,
+                Version(
                     number=str(found.version),
                     stage=found.current_stage or "None",
                     updated=found.last_updated_timestamp or 0,
@@ -142,7 +167,8 @@ def _versions(client: MlflowClient, name: str) -> Iterator[Version]:
                     run_id=found.run_id or None,
                     source=found.source or None,
                     user=found.user_id or None,
-                )
+                ),
+            )
         token = page.token
         if not token:
             return

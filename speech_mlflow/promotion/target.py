@@ -44,32 +44,32 @@ class Probe(_Declared):
     """
 
     recordings: tuple[Recording, ...] = Field(min_length=1)
-    max_wer: float = Field(0.5, ge=0)
-    max_seconds: float | None = Field(None, gt=0)
+    max_wer: float = Field(default=0.5, ge=0)
+    max_seconds: float | None = Field(default=None, gt=0)
 
 
 class Rules(_Declared):
     """What the built-in gates ask for."""
 
-    test_dataset: str | None = Field(None, description="data set a version must be tested on: name, digest or fingerprint")
-    max_wer: float | None = Field(None, ge=0, description="ceiling of the word error rate, a fraction")
-    compare: bool = Field(True, description="refuse a version that is worse than the one served, where both were tested alike")
-    margin: float = Field(0.0, ge=0, description="how much worse a version may be, in word error rate (0.01: one point)")
-    confidence: float = Field(0.95, gt=0, lt=1, description="confidence level at which a version counts as worse")
-    contamination: bool = Field(True, description="refuse a version whose test data was in its training data")
-    expires_within_days: float = Field(0.0, ge=0, description="refuse a model that expires within so many days")
-    approval: bool = Field(False, description="ask for the tag speech.approved_by, by somebody else than the author")
+    test_dataset: str | None = Field(default=None, description="name, digest or fingerprint of the test data")
+    max_wer: float | None = Field(default=None, ge=0, description="ceiling of the word error rate, a fraction")
+    compare: bool = Field(default=True, description="refuse a version that is worse than the one served")
+    margin: float = Field(default=0.0, ge=0, description="how much worse a version may be, in WER (0.01: one point)")
+    confidence: float = Field(default=0.95, gt=0, lt=1, description="confidence level at which a version counts as worse")
+    contamination: bool = Field(default=True, description="refuse a version whose test data was in its training data")
+    expires_within_days: float = Field(default=0.0, ge=0, description="refuse a model that expires within so many days")
+    approval: bool = Field(default=False, description="ask for the tag speech.approved_by, by somebody else than the author")
 
 
 class Target(Rules):
     """What serves a registered model. One target has one endpoint."""
 
-    name: str = Field(DEFAULT, min_length=1, pattern=r"^[^/]+$")
+    name: str = Field(default=DEFAULT, min_length=1, pattern=r"^[^/]+$")
     trigger: Literal["stage", "alias"] = "stage"
-    endpoint_id: str | None = Field(None, description="an endpoint that exists and is to be taken over")
-    project: str | None = Field(None, description="id of the project that a new endpoint is put in")
+    endpoint_id: str | None = Field(default=None, description="an endpoint that exists and is to be taken over")
+    project: str | None = Field(default=None, description="id of the project that a new endpoint is put in")
     probe: Probe | None = None
-    heal: bool = Field(True, description="undo what others changed on the endpoint")
+    heal: bool = Field(default=True, description="undo what others changed on the endpoint")
 
     @classmethod
     def declared(cls, values: Any, *, where: str = "target") -> Target:

@@ -1,0 +1,323 @@
+"""Making the service serve what the registry says. Every write to an endpoint in this project is made here.
+
+The order of a promotion, each step of which another process can take over from:
+
+1. resolve: read the registry and the service, and plan
+2. claim the target, and read both again
+3. journal: make the run that says what is about to be done
+4. gates: ask them, and record what they said; a *no* ends here
+5. look up the endpoint once more
+6. write: create it, or change its model in place; it is never deleted to be made again
+7. wait until the service has done it
+8. probe it with known recordings, where the target has some
+9. tags: note in the registry what is served now
+10. close the run
+11. notify
+
+Where the service or the probe says that the new version does not work, the version gets a hold and the published one is put
+back.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from speech_mlflow.errors import ApiError, OperationFailedError, StalePlanError
+from speech_mlflow.promotion import gates, journal, probe, registry
+from speech_mlflow.promotion.claim import Claim, acquire
+from speech_mlflow.promotion.crash import step
+from speech_mlflow.promotion.events import notify
+from speech_mlflow.promotion.journal import Journal, Result
+from speech_mlflow.promotion.observed import SERVED_VERSION, EndpointState, observe
+from speech_mlflow.promotion.options import Options, Stopped
+from speech_mlflow.promotion.plan import SERVICE_WRITES, Plan, Step, hold_text
+from speech_mlflow.promotion.reading import OVERRIDE, PROMOTION_RUN_ID, read_candidate, read_plan, with_decisions
+from speech_mlflow.promotion.records import Registered, Version
+from speech_mlflow.promotion.target import Target
+from speech_mlflow.promotion.writer import Writer
+from speech_mlflow.tracking import tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from speech_mlflow.service.client import SpeechClient
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What came of a plan. ``result`` is *unchanged*, *blocked* or a promotion's :data:`~.journal.Result`."""
+
+    plan: Plan
+    result: Result | Literal["unchanged", "blocked"]
+    reason: str
+    version: str | None = None
+    endpoint_id: str | None = None
+    run_id: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def served(self) -> bool:
+        """Whether the desired version is served now."""
+        return self.result == "served" or (self.result == "unchanged" and self.plan.desired.state == "served")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON."""
+        values = {key: value for key, value in vars(self).items() if key != "plan"}
+        return {**values, "seconds": dict(self.seconds), "plan": self.plan.to_dict()}
+
+
+def apply(
+    speech: SpeechClient,
+    client: MlflowClient,
+    name: str,
+    target: Target,
+    *,
+    plan_id: str | None = None,
+    recover: bool = True,
+    options: Options | None = None,
+) -> Applied:
+    """Bring the service to what the registry says, for one target.
+
+    With ``plan_id`` the world must still be what that plan was made from, else StalePlanError. ``recover`` also looks for what
+    a process that died left open, where nothing else is to be done. Raises ClaimHeldError while another process is at it.
+    """
+    return _Apply(speech, client, name, target, options or Options()).run(plan_id, recover)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How a promotion ended, before that is written down."""
+
+    result: Result
+    reason: str
+    endpoint: EndpointState | None = None
+
+
+class _Apply:
+    """One go at one target."""
+
+    def __init__(self, speech: SpeechClient, client: MlflowClient, name: str, target: Target, options: Options) -> None:
+        self.speech = speech
+        self.client = client
+        self.name = name
+        self.target = target
+        self.options = options
+        self.key = target.key(name)
+
+    def run(self, plan_id: str | None, recover: bool) -> Applied:
+        with step("resolve"):
+            _, plan = read_plan(self.speech, self.client, self.name, self.target)
+        _not_stale(plan, plan_id)
+        if not plan.changes and not recover:
+            return self._nothing(plan)
+        self.experiment_id = journal.experiment(self.client)
+        if not plan.changes and not journal.open_runs(self.client, self.experiment_id, self.key):
+            return self._nothing(plan)
+        with step("claim"):
+            claim = acquire(self.client, self.experiment_id, self.key, ttl=self.options.claim_seconds)
+        try:
+            self._ensure_uid()
+            # what was read before the claim may be what another process was about to change
+            model, plan = read_plan(self.speech, self.client, self.name, self.target)
+            _not_stale(plan, plan_id)
+            left = journal.open_runs(self.client, self.experiment_id, self.key)
+            if plan.changes:
+                return self._change(model, plan, claim, left)
+            self._close(left, plan)
+            return self._nothing(plan)
+        finally:
+            claim.release()
+
+    # --- what may come of it -----------------------------------------------------------------------------------------
+
+    def _nothing(self, plan: Plan) -> Applied:
+        endpoint = plan.observed.endpoint
+        reason = plan.blocked or plan.steps[0].reason
+        result: Literal["unchanged", "blocked"] = "blocked" if plan.blocked else "unchanged"
+        return Applied(plan, result, reason, plan.desired.version, endpoint.id if endpoint else None)
+
+    def _change(self, model: Registered, plan: Plan, claim: Claim, left: list[Run]) -> Applied:
+        main = next((one for one in plan.steps if one.action in SERVICE_WRITES), None)
+        intent = main.action if main else "publish"
+        with step("journal"):
+            run = Journal.begin(
+                self.client, self.experiment_id, plan, intent=intent, who=self.options.who, why=self.options.why
+            )
+        writer = Writer(self.speech, model, self.target, claim, run, self.options)
+        writer.report("journal", f"run {run.run_id}: {intent}")
+        try:
+            self._close(left, plan, continued_in=run.run_id)
+            if main is not None and main.action == "restore":
+                ended = self._restore(plan, main, writer)
+            else:
+                ended = self._deploy(plan, writer, patient=any(_was_creating(one) for one in left))
+        except Stopped:
+            raise  # the run stays open: the next process sees what was begun
+        except Exception as error:
+            with suppress(Exception):  # where this fails too, the run stays open and the next process closes it
+                self._end(plan, writer, _Ended("failed", f"{type(error).__name__}: {error}"))
+            raise
+        return self._end(plan, writer, ended)
+
+    def _deploy(self, plan: Plan, writer: Writer, *, patient: bool) -> _Ended:
+        version, run = plan.desired.record, writer.run
+        assert version is not None
+        with run.timed("gates"), step("gates"):
+            judged = self._ask_gates(plan, writer)
+            recordings = probe.load(self.target.probe) if self.target.probe else []
+        if judged.blocked:
+            writer.claim.check()
+            self._hold(f"refused: {judged.blocked}", plan, writer.model)
+            return _Ended("refused", judged.blocked, plan.observed.endpoint)
+        with step("look-up"):
+            endpoint = self._look_up(writer.model, plan, patient)
+        try:
+            with run.timed("write"), step("write"):
+                endpoint = writer.serve(version, endpoint)
+            with run.timed("deploy"), step("wait"):
+                endpoint = writer.settle(endpoint.id)
+            with run.timed("probe"), step("probe"):
+                self._probe(endpoint, version, recordings, writer)
+        except (OperationFailedError, probe.ProbeFailed) as error:
+            return self._put_back(plan, writer, str(error))
+        with step("tags"):
+            self._publish(version, endpoint, writer)
+        return _Ended("served", f"version {version.number} is served by endpoint {endpoint.id}", endpoint)
+
+    def _put_back(self, plan: Plan, writer: Writer, reason: str) -> _Ended:
+        """Hold the version back and put the published one back on the endpoint; the hold comes first, so that a process that
+        takes over here restores and does not try again."""
+        writer.claim.check()
+        self._hold(f"failed: {reason}", plan, writer.model)
+        previous = writer.model.version(plan.observed.published_version)
+        endpoint = observe(self.speech, writer.model, self.target).endpoint
+        if previous is None or endpoint is None or not plan.observed.published:
+            return _Ended("failed", f"{reason}; nothing was served before", endpoint)
+        with writer.run.timed("put back"):
+            endpoint = writer.settle(writer.serve(previous, endpoint).id)
+        return _Ended("rolled back", f"{reason}; version {previous.number} is served again", endpoint)
+
+    def _restore(self, plan: Plan, main: Step, writer: Writer) -> _Ended:
+        published = writer.model.version(plan.observed.published_version)
+        assert published is not None
+        with writer.run.timed("write"), step("write"):
+            endpoint = writer.serve(published, plan.observed.endpoint)
+        with writer.run.timed("deploy"), step("wait"):
+            endpoint = writer.settle(endpoint.id)
+        return _Ended("restored", f"version {published.number} was put back: {main.reason}", endpoint)
+
+    def _end(self, plan: Plan, writer: Writer, ended: _Ended) -> Applied:
+        run, endpoint = writer.run, ended.endpoint
+        endpoint_id = endpoint.id if endpoint else None
+        after = {"result": ended.result, "reason": ended.reason, "endpoint": vars(endpoint) if endpoint else None}
+        with step("close"):
+            run.close(ended.result, ended.reason, after=after, endpoint_id=endpoint_id)
+        with step("notify"):
+            self._tell(self.client.get_run(run.run_id))
+        writer.report("done", f"{ended.result}: {ended.reason}")
+        return Applied(plan, ended.result, ended.reason, plan.desired.version, endpoint_id, run.run_id, dict(run.seconds))
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    def _ask_gates(self, plan: Plan, writer: Writer) -> Plan:
+        candidate = read_candidate(self.speech, self.client, writer.model, plan.desired, plan.observed, self.target)
+        decisions = gates.evaluate(candidate, manager=self.options.manager)
+        override = candidate.version.tags.get(OVERRIDE)
+        writer.run.record_gates(
+            decisions,
+            {
+                "tests": [one.to_dict() for one in candidate.evidence],
+                "champion": candidate.champion.number if candidate.champion else None,
+                "champion_tests": [one.to_dict() for one in candidate.champion_evidence],
+                "override": override,
+            },
+        )
+        for one in decisions:
+            writer.report("gates", f"{one.gate}: {'passed' if one.passed else 'NO'}: {one.reason}")
+        return with_decisions(writer.model, plan, () if override else decisions)
+
+    def _look_up(self, model: Registered, plan: Plan, patient: bool) -> EndpointState | None:
+        """The endpoint as it is now. Where a process that died was creating it, it is looked for until a list must show it."""
+        for seconds in self.options.look_after if patient and plan.observed.endpoint is None else (0.0,):
+            self.options.pause(seconds)
+            found = observe(self.speech, model, self.target).endpoint
+            if found is not None:
+                return found
+        return None
+
+    def _probe(self, endpoint: EndpointState, version: Version, recordings: list[tuple[str, bytes]], writer: Writer) -> None:
+        if self.target.probe is None:
+            return
+        writer.claim.check()
+        language = endpoint.locale or version.tags.get(tags.LOCALE) or "en-US"
+        try:
+            result = probe.run(
+                self.speech, endpoint.id, recordings, self.target.probe, language=language, progress=self.options.progress
+            )
+        except probe.ProbeFailed as error:
+            writer.run.measure(error.result)
+            raise
+        except ApiError as error:
+            if error.retryable:
+                raise
+            raise probe.ProbeFailed(f"the endpoint refused a recording of the probe: {error}") from error
+        writer.run.measure(result)
+
+    def _publish(self, version: Version, endpoint: EndpointState, writer: Writer) -> None:
+        """Note in the registry what is served. The tag that plans go by is written last."""
+        writer.claim.check()
+        here = self.target.tag(tags.ENDPOINT_ID)
+        registry.set_tags(self.client, self.name, {here: endpoint.id})
+        for other in writer.model.versions:
+            if other.number != version.number and here in other.tags:
+                registry.delete_tag(self.client, self.name, here, version=other.number)
+        if tags.HOLD in version.tags:
+            registry.delete_tag(self.client, self.name, tags.HOLD, version=version.number)
+        noted = {here: endpoint.id, PROMOTION_RUN_ID: writer.run.run_id}
+        registry.set_tags(self.client, self.name, noted, version=version.number)
+        registry.set_tags(self.client, self.name, {self.target.tag(SERVED_VERSION): version.number})
+
+    # --- small things ------------------------------------------------------------------------------------------------
+
+    def _ensure_uid(self) -> None:
+        """Only the holder of the claim writes it, so that there is one."""
+        if tags.UID not in self.client.get_registered_model(self.name).tags:
+            registry.set_tags(self.client, self.name, {tags.UID: uuid.uuid4().hex})
+
+    def _hold(self, reason: str, plan: Plan, model: Registered) -> None:
+        version = plan.desired.record
+        assert version is not None
+        text = hold_text(reason, version, model, self.target, plan.observed)
+        registry.set_tags(self.client, self.name, {tags.HOLD: text}, version=version.number)
+
+    def _close(self, left: list[Run], plan: Plan, continued_in: str | None = None) -> None:
+        """Close what a process that died left open, and tell its event."""
+        for run in left:
+            done = not plan.changes and run.data.tags.get(journal.MODEL_VERSION) == plan.observed.published_version
+            if done and run.data.tags.get(journal.INTENT) != "restore":
+                journal.close_left_over(self.client, run, "served", "finished by another process after this one died")
+            else:
+                reason = f"the process died; run {continued_in} went on" if continued_in else "the process died"
+                journal.close_left_over(self.client, run, "interrupted", reason)
+            self._tell(self.client.get_run(run.info.run_id))
+
+    def _tell(self, run: Run) -> None:
+        notify(journal.event_of(run), manager=self.options.manager, on_event=self.options.on_event)
+        journal.told(self.client, run.info.run_id)
+
+
+def _not_stale(plan: Plan, plan_id: str | None) -> None:
+    if plan_id is not None and plan.id != plan_id:
+        raise StalePlanError(
+            f"plan {plan_id} is out of date: registry or service changed since",
+            hint=f"look at the new one (`speech-mlflow plan {plan.name}`)",
+        )
+
+
+def _was_creating(run: Run) -> bool:
+    return run.data.tags.get(journal.INTENT) == "create" and run.data.tags.get(journal.RESULT) is None

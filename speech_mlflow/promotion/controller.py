@@ -1,0 +1,374 @@
+"""The controller: keeps the service at what the registry says, for all speech models, until it is told to stop.
+
+MLflow announces no transition of a stage, so the registry is read every few seconds: one request for each thousand registered
+models. What changed is looked at closely and brought in line. Every minute everything is compared, whether it changed or not:
+that finds what others did to the service, and what changed in tags, which no poll shows. To be woken (:meth:`Controller.wake`)
+only makes it look sooner.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from speech_mlflow.errors import ClaimHeldError, SpeechMlflowError, StalePlanError
+from speech_mlflow.promotion import journal, registry
+from speech_mlflow.promotion.apply import Applied, apply
+from speech_mlflow.promotion.claim import TARGET
+from speech_mlflow.promotion.desired import desired_of
+from speech_mlflow.promotion.events import EventKind, OnEvent, PromotionEvent, notify
+from speech_mlflow.promotion.observed import EndpointState, observed_of, state_of
+from speech_mlflow.promotion.options import Options, Stopped
+from speech_mlflow.promotion.plan import Plan, plan
+from speech_mlflow.promotion.records import Mark, Registered
+from speech_mlflow.promotion.target import Target
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from speech_mlflow.progress import Progress
+    from speech_mlflow.service.client import SpeechClient
+
+POLL_SECONDS = 5.0
+RESYNC_SECONDS = 60.0
+BACKOFF_FIRST, BACKOFF_MAX = 1.0, 300.0
+"""Seconds before a target is tried again after an error: doubled each time, with full jitter."""
+CLAIM_SECONDS = 2.0
+"""Seconds before a target is looked at again that another process works on."""
+WORKERS = 4
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Counts:
+    """What the controller has done so far, for health and metrics."""
+
+    polls: int = 0
+    resyncs: int = 0
+    errors: int = 0
+    results: dict[str, int] = field(default_factory=dict)
+    last_poll: float | None = None
+    last_resync: float | None = None
+    models: int = 0
+    waiting: int = 0
+
+
+class Controller:
+    """Polls, compares, applies. :meth:`run` returns when :meth:`stop` is called (by a signal, for instance)."""
+
+    def __init__(
+        self,
+        speech: SpeechClient,
+        client: MlflowClient,
+        target_of: Callable[[str], Target],
+        *,
+        only: frozenset[str] | None = None,
+        poll_seconds: float = POLL_SECONDS,
+        resync_seconds: float = RESYNC_SECONDS,
+        workers: int = WORKERS,
+        options: Options | None = None,
+    ) -> None:
+        self.counts = Counts()
+        self._speech = speech
+        self._client = client
+        self._target_of = target_of
+        self._only = only
+        self._poll_seconds = poll_seconds
+        self._resync_seconds = resync_seconds
+        self._workers = workers
+        self._options = options or Options(who="watch", why="the registry changed")
+        self._stop = self._options.stop
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._poll_now = False
+        self._due: dict[str, float] = {}
+        self._working: dict[str, Future[None]] = {}
+        self._again: set[str] = set()
+        self._failures: dict[str, int] = {}
+        self._marks: dict[str, Mark] = {}
+        self._left_open: set[str] = set()
+        self._said: dict[str, tuple[str, str]] = {}
+        self._idle = False
+        self._poll_failures = 0
+
+    def wake(self, name: str | None = None) -> None:
+        """Look now: at one registered model, or at what changed."""
+        with self._lock:
+            if name is None:
+                self._poll_now = True
+            else:
+                self._enqueue(name, monotonic())
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End: what is being worked on is left in a state from which the next one goes on."""
+        self._stop.set()
+        self._woken.set()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the registry was read lately."""
+        last = self.counts.last_poll
+        return last is not None and monotonic() - last < max(10 * self._poll_seconds, 60.0)
+
+    def run(self) -> None:
+        """Work until stopped."""
+        next_poll = next_resync = monotonic()
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="promotion") as pool:
+            while not self._stop.is_set():
+                self._woken.clear()
+                now = monotonic()
+                if now >= next_resync:
+                    next_resync = now + self._after(self._attempt(self._resync), self._resync_seconds)
+                    next_poll = now + self._poll_seconds
+                elif now >= next_poll or self._poll_now:
+                    next_poll = now + self._after(self._attempt(self._poll), self._poll_seconds)
+                self._start_due(pool)
+                self._tell_idle()
+                self._woken.wait(self._until(next_poll, next_resync))
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def _poll(self) -> None:
+        self._poll_now = False
+        marks = {name: mark for name, mark in registry.poll(self._client).items() if self._is_ours(name, mark)}
+        changed = [name for name, mark in marks.items() if self._marks.get(name) != mark]
+        self._marks = marks
+        with self._lock:
+            for name in changed:
+                self._enqueue(name, monotonic())
+        self.counts.polls += 1
+        self.counts.models = len(marks)
+        self.counts.last_poll = monotonic()
+
+    def _resync(self) -> None:
+        """Compare everything: three lists from MLflow and one from the service, however many models there are."""
+        self._poll()
+        left = journal.open_runs(self._client, journal.experiment(self._client))
+        keys = {run.data.tags.get(TARGET) for run in left}
+        models = registry.read_all(self._client)
+        endpoints = [state_of(endpoint) for endpoint in self._speech.endpoints.list()]
+        with self._lock:
+            for name in self._marks:
+                if name not in models:
+                    continue
+                target = self._target_of(name)
+                made = plan_of(models[name], endpoints, target, self._speech.resource)
+                if target.key(name) in keys and name not in self._working:
+                    self._left_open.add(name)
+                    self._enqueue(name, monotonic())
+                elif made.changes or self._news(name, made):
+                    self._enqueue(name, monotonic())
+        self.counts.resyncs += 1
+        self.counts.last_resync = monotonic()
+
+    def _attempt(self, look: Callable[[], None]) -> bool:
+        try:
+            look()
+        except Exception as error:  # MLflow or the service is not there: nothing is written, and it is tried again
+            self.counts.errors += 1
+            self._poll_failures += 1
+            self._say("", "error", f"{type(error).__name__}: {error}")
+            return False
+        self._poll_failures = 0
+        self._said.pop("", None)
+        return True
+
+    def _after(self, succeeded: bool, seconds: float) -> float:
+        if succeeded:
+            return seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+        return min(seconds * 2.0**self._poll_failures, max(seconds, 60.0))
+
+    # --- working -----------------------------------------------------------------------------------------------------
+
+    def _enqueue(self, name: str, due: float) -> None:
+        if name in self._working:
+            self._again.add(name)
+        self._due[name] = min(due, self._due.get(name, due))
+        self._idle = False
+
+    def _start_due(self, pool: ThreadPoolExecutor) -> None:
+        now = monotonic()
+        with self._lock:
+            ready = [name for name, due in self._due.items() if due <= now and name not in self._working]
+            for name in ready:
+                del self._due[name]
+                self._again.discard(name)
+                self._working[name] = pool.submit(self._work, name)
+            self.counts.waiting = len(self._due) + len(self._working)
+
+    def _work(self, name: str) -> None:
+        again: float | None = None
+        try:
+            again = self._reconcile(name)
+        except Stopped:
+            pass
+        except (ClaimHeldError, StalePlanError) as error:
+            log.info("%s: %s", name, error)
+            again = CLAIM_SECONDS
+        except Exception as error:  # whatever it is, it must not end the controller
+            again = self._failed(name, error)
+        finally:
+            with self._lock:
+                del self._working[name]
+                if name in self._again or again is not None:
+                    self._again.discard(name)
+                    self._enqueue(name, monotonic() + (again or 0.0))
+            self._woken.set()
+
+    def _reconcile(self, name: str) -> float | None:
+        """Bring one target in line; the seconds after which to look again, None: when something changes."""
+        target = self._target_of(name)
+        applied = apply(self._speech, self._client, name, target, recover=name in self._left_open, options=self._options)
+        self._left_open.discard(name)
+        self._failures.pop(name, None)
+        self.counts.results[applied.result] = self.counts.results.get(applied.result, 0) + 1
+        self._tell(name, applied)
+        return None if applied.result in {"unchanged", "blocked"} else 0.0
+
+    def _failed(self, name: str, error: Exception) -> float:
+        if not isinstance(error, SpeechMlflowError):
+            log.exception("promotion of %s failed", name)
+        self.counts.errors += 1
+        self._failures[name] = self._failures.get(name, 0) + 1
+        self._say(name, "error", f"{type(error).__name__}: {error}")
+        ceiling = min(BACKOFF_MAX, BACKOFF_FIRST * 2.0 ** (self._failures[name] - 1))
+        return ceiling * random.uniform(0.5, 1.0)  # noqa: S311
+
+    # --- telling -----------------------------------------------------------------------------------------------------
+
+    def _tell(self, name: str, applied: Applied) -> None:
+        made = applied.plan
+        if applied.result in {"unchanged", "blocked"}:
+            news = news_of(made)
+            if news is None:
+                self._said.pop(name, None)
+            else:
+                self._say(name, *news, plan=made)
+        elif applied.result == "served" and made.writes and made.observed.published_version == made.desired.version:
+            reason = next(step.reason for step in made.steps if step.action in {"create", "update"})
+            self._say(name, "drift", f"{reason}; mended", plan=made)
+
+    def _news(self, name: str, made: Plan) -> bool:
+        return news_of(made) != self._said.get(name)
+
+    def _say(self, name: str, kind: EventKind, reason: str, *, plan: Plan | None = None) -> None:
+        """Tell of something that is not a promotion; the same thing once."""
+        if self._said.get(name) == (kind, reason):
+            return
+        self._said[name] = (kind, reason)
+        endpoint = plan.observed.endpoint if plan else None
+        target = plan.target.name if plan else ""
+        version = plan.desired.version if plan else None
+        event = PromotionEvent(kind, name, target, reason, version, endpoint.id if endpoint else None)
+        notify(event, manager=self._options.manager, on_event=self._options.on_event)
+
+    def _tell_idle(self) -> None:
+        with self._lock:
+            busy = bool(self._due or self._working or self._idle) or self.counts.polls == 0
+            self._idle = self._idle or not busy
+        if not busy:
+            event = PromotionEvent("idle", "", "", f"{self.counts.models} registered models are as they should be")
+            notify(event, manager=self._options.manager, on_event=self._options.on_event)
+
+    # --- small things ------------------------------------------------------------------------------------------------
+
+    def _is_ours(self, name: str, mark: Mark) -> bool:
+        return mark.ours if self._only is None else name in self._only
+
+    def _until(self, *moments: float) -> float:
+        with self._lock:
+            waiting = [due for name, due in self._due.items() if name not in self._working]
+        return max(0.0, min([*moments, *waiting]) - monotonic())
+
+
+def plan_of(model: Registered, endpoints: list[EndpointState], target: Target, resource: str | None) -> Plan:
+    """The plan for a model, given all endpoints of the resource: nothing is read."""
+    observed = observed_of(endpoints, model, target, resource=resource)
+    return plan(desired_of(model, target.trigger), observed, model=model, target=target)
+
+
+def news_of(made: Plan) -> tuple[EventKind, str] | None:
+    """What somebody ought to hear of a plan under which nothing is done."""
+    if made.desired.state == "ambiguous":
+        return "ambiguous", made.desired.reason
+    if made.blocked:
+        return "blocked", made.blocked
+    reports = [step.reason for step in made.steps if step.action == "report"]
+    if any("healing is off" in reason for reason in reports):
+        return "drift", "; ".join(reports)
+    return ("report", "; ".join(reports)) if reports else None
+
+
+def watch(
+    speech: SpeechClient,
+    client: MlflowClient,
+    target_of: Callable[[str], Target] | None = None,
+    *,
+    only: frozenset[str] | None = None,
+    poll_seconds: float = POLL_SECONDS,
+    resync_seconds: float = RESYNC_SECONDS,
+    progress: Progress | None = None,
+    on_event: OnEvent | None = None,
+    on_start: Callable[[Controller], Any] | None = None,
+    stop: threading.Event | None = None,
+    signals: bool = True,
+    options: Options | None = None,
+) -> Controller:
+    """Run a controller until SIGTERM, SIGINT or ``stop``; returns it, for its counts.
+
+    ``target_of`` gives the target of a registered model (default: the default target), ``only`` the models to look after
+    (default: all that carry our tags). ``on_start`` gets the controller before it runs, to wake or stop it from elsewhere.
+    """
+    options = options or Options(who="watch", why="the registry changed")
+    options = replace(
+        options,
+        progress=progress or options.progress,
+        on_event=on_event or options.on_event,
+        stop=stop or options.stop,
+    )
+    controller = Controller(
+        speech,
+        client,
+        target_of or (lambda name: Target()),
+        only=only,
+        poll_seconds=poll_seconds,
+        resync_seconds=resync_seconds,
+        options=options,
+    )
+    if on_start is not None:
+        on_start(controller)
+    with _stopped_by_signals(controller, signals):
+        controller.run()
+    return controller
+
+
+@contextmanager
+def _stopped_by_signals(controller: Controller, wanted: bool) -> Iterator[None]:
+    """The first signal ends the controller in order, the second one at once."""
+    if not wanted or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def ended(number: int, frame: object) -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        controller.stop()
+
+    for number in before:
+        signal.signal(number, ended)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,183 @@
+"""May this version be served? Every gate is asked, each on its own; any *no* blocks, and a gate that raises says no."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from speech_mlflow.plugins import plugin_manager
+from speech_mlflow.promotion.decisions import Candidate, Decision
+from speech_mlflow.promotion.evidence import TestEvidence, alike
+from speech_mlflow.promotion.plan import APPROVED_BY
+
+if TYPE_CHECKING:
+    import pluggy
+
+DAY = 86_400.0
+log = logging.getLogger(__name__)
+
+
+def evaluate(candidate: Candidate, *, manager: pluggy.PluginManager | None = None) -> tuple[Decision, ...]:
+    """What all gates say, built-in ones first. A gate says nothing by returning None."""
+    manager = plugin_manager() if manager is None else manager
+    said: list[Decision] = []
+    for implementation in manager.hook.promotion_gate.get_hookimpls():
+        name = implementation.plugin_name
+        try:
+            answer = implementation.function(**dict.fromkeys(implementation.argnames, candidate))
+            said += _decisions(answer)
+        except Exception as error:  # a plugin may raise anything, and what cannot judge has not passed
+            log.warning("gate %s failed: %s: %s", name, type(error).__name__, error)
+            said.append(Decision(name.rpartition(".")[2], False, f"the gate failed: {type(error).__name__}: {error}"))
+    return tuple(said)
+
+
+def refused(decisions: Iterable[Decision]) -> list[Decision]:
+    """Those that said no."""
+    return [one for one in decisions if not one.passed]
+
+
+def builtin_gates(candidate: Candidate) -> list[Decision]:
+    """What our own gates say, as far as the target asks for them."""
+    said = (
+        _model(candidate),
+        _tested(candidate),
+        _ceiling(candidate),
+        _champion(candidate),
+        _contamination(candidate),
+        _expiry(candidate),
+        _approval(candidate),
+    )
+    return [one for one in said if one is not None]
+
+
+def _decisions(answer: object) -> list[Decision]:
+    if answer is None:
+        return []
+    answers = answer if isinstance(answer, (list, tuple)) else [answer]
+    for one in answers:
+        if not isinstance(one, Decision):
+            raise TypeError(f"a gate returns Decision, a list of them or None, not {type(one).__name__}")
+    return list(answers)
+
+
+def _model(candidate: Candidate) -> Decision | None:
+    """The service's model must be there and have succeeded."""
+    if candidate.model_status in {None, "Succeeded"}:
+        return None
+    return Decision("model", False, f"the model of version {candidate.version.number} is {candidate.model_status}")
+
+
+def _tested(candidate: Candidate) -> Decision | None:
+    wanted = candidate.target.test_dataset
+    if wanted is None:
+        return None
+    test = _declared_test(candidate)
+    if test is None:
+        others = ", ".join(sorted({one.dataset for one in candidate.evidence})) or "nothing"
+        return Decision("tested", False, f"version {candidate.version.number} was not tested on {wanted} (tested on: {others})")
+    return Decision("tested", True, f"tested on {test.dataset} in run {test.run_id}", _wer_of(test))
+
+
+def _ceiling(candidate: Candidate) -> Decision | None:
+    ceiling = candidate.target.max_wer
+    if ceiling is None:
+        return None
+    test = _declared_test(candidate)
+    if test is None or test.wer is None:
+        return Decision("max_wer", False, f"no word error rate of version {candidate.version.number} is known")
+    text = f"WER {test.wer:.2%} on {test.dataset}, at most {ceiling:.2%}"
+    return Decision("max_wer", test.wer <= ceiling, text, {**_wer_of(test), "max_wer": ceiling})
+
+
+def _champion(candidate: Candidate) -> Decision | None:
+    """Not worse than what is served, on the same utterances, beyond what chance explains."""
+    champion, rules = candidate.champion, candidate.target
+    if not rules.compare or champion is None or champion.number == candidate.version.number:
+        return None
+    if candidate.rollback:
+        return Decision("champion", True, f"version {candidate.version.number} was served before: a move back is not compared")
+    tests, champions = candidate.evidence, candidate.champion_evidence
+    if rules.test_dataset is not None:
+        tests = tuple(one for one in tests if one.is_of(rules.test_dataset))
+    pair = alike(tests, champions)
+    if pair is None:
+        return Decision("champion", True, f"not compared with version {champion.number}: no test of both on the same data")
+    test, other = pair
+    if test.score is None or other.score is None:
+        return Decision("champion", True, f"not compared with version {champion.number}: a test has no utterances")
+    return _compared(candidate, test, other)
+
+
+def _compared(candidate: Candidate, test: TestEvidence, other: TestEvidence) -> Decision:
+    from speech_mlflow.scoring import compare
+
+    rules, champion = candidate.target, candidate.champion
+    assert champion is not None
+    assert test.score is not None
+    assert other.score is not None
+    # one-sided: worse at confidence c where the lower end of the interval of level 2c - 1 is above the margin
+    level = max(2 * rules.confidence - 1, 0.01)
+    found = compare(other.score, test.score, level=level, names=(champion.number, candidate.version.number))
+    worse = found.interval.low > rules.margin
+    numbers = {
+        "wer": test.score.wer,
+        "champion_wer": other.score.wer,
+        "difference": found.difference,
+        "difference_low": found.interval.low,
+        "difference_high": found.interval.high,
+        "margin": rules.margin,
+        "confidence": rules.confidence,
+    }
+    verdict = "worse" if worse else "not worse"
+    reason = (
+        f"version {candidate.version.number} is {verdict} than version {champion.number} on {test.dataset}: "
+        f"WER {test.score.wer:.2%} against {other.score.wer:.2%}, difference at least {found.interval.low:+.2%} "
+        f"at {rules.confidence:.0%} confidence, margin {rules.margin:.2%}"
+    )
+    return Decision("champion", not worse, reason, numbers)
+
+
+def _contamination(candidate: Candidate) -> Decision | None:
+    if not candidate.target.contamination:
+        return None
+    counted = [one for one in candidate.evidence if one.contaminated is not None]
+    if not counted:
+        return None
+    test = next((one for one in counted if one == _declared_test(candidate)), counted[0])
+    assert test.contaminated is not None
+    text = f"{test.contaminated} utterances of {test.dataset} were in the training data"
+    return Decision("contamination", test.contaminated == 0, text, {"contaminated": float(test.contaminated)})
+
+
+def _expiry(candidate: Candidate) -> Decision | None:
+    if candidate.expires is None:
+        return None
+    days = (candidate.expires - candidate.now) / DAY
+    when = datetime.fromtimestamp(candidate.expires, timezone.utc).date()
+    wanted = candidate.target.expires_within_days
+    text = f"its model expires on {when}, in {days:.0f} days (more than {wanted:.0f} asked for)"
+    return Decision("expiry", days > wanted, text, {"days": days, "expires_within_days": wanted})
+
+
+def _approval(candidate: Candidate) -> Decision | None:
+    if not candidate.target.approval:
+        return None
+    by, author = candidate.version.tags.get(APPROVED_BY), candidate.version.user
+    if not by:
+        return Decision("approval", False, f"version {candidate.version.number} has no tag {APPROVED_BY}")
+    if author and by.strip().lower() == author.strip().lower():
+        return Decision("approval", False, f"approved by {by}, who made version {candidate.version.number}")
+    return Decision("approval", True, f"approved by {by}")
+
+
+def _declared_test(candidate: Candidate) -> TestEvidence | None:
+    """The newest test on the declared data set, or the newest of all where none is declared."""
+    wanted = candidate.target.test_dataset
+    return next((one for one in candidate.evidence if wanted is None or one.is_of(wanted)), None)
+
+
+def _wer_of(test: TestEvidence) -> dict[str, float]:
+    return {} if test.wer is None else {"wer": test.wer}

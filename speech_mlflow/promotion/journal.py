@@ -1,0 +1,209 @@
+"""A promotion is an MLflow run: made before the first write to the service, closed after the last.
+
+The run holds who asked and why, the plan, what was served before and after, what each gate said with its numbers, and how long
+each step took. It stays *open* (a tag) until its event was told. Whoever holds the claim on the target finds the open runs of a
+process that died, and closes them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from speech_mlflow.promotion.claim import TARGET
+from speech_mlflow.promotion.events import EventKind, PromotionEvent
+from speech_mlflow.promotion.registry import literal, search_runs
+from speech_mlflow.tracking import tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from speech_mlflow.promotion.decisions import Decision
+    from speech_mlflow.promotion.plan import Plan
+    from speech_mlflow.promotion.probe import Probed
+
+EXPERIMENT = "speech promotions"
+"""The experiment of promotions and claims. One for all settings: every process must find the others' claims."""
+
+OPEN = "speech.open"
+RESULT = "speech.result"
+REASON = "speech.reason"
+REGISTERED_MODEL = "speech.registered_model"
+MODEL_VERSION = "speech.model_version"
+INTENT = "speech.intent"
+"""What the run was about to do: *create*, *update*, *restore* or *publish*."""
+
+Result = Literal["served", "refused", "rolled back", "restored", "failed", "interrupted"]
+_STATUS: Mapping[str, Literal["FINISHED", "FAILED", "KILLED"]] = {
+    "served": "FINISHED",
+    "restored": "FINISHED",
+    "interrupted": "KILLED",
+}
+
+
+def experiment(client: MlflowClient) -> str:
+    """Id of the experiment of promotions, made where it is missing."""
+    from speech_mlflow.tracking.store import ensure_experiment
+
+    return ensure_experiment(client, EXPERIMENT)
+
+
+@dataclass
+class Journal:
+    """One promotion run."""
+
+    client: MlflowClient
+    experiment_id: str
+    run_id: str
+    plan: Plan
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, client: MlflowClient, experiment_id: str, plan: Plan, *, intent: str, who: str, why: str) -> Journal:
+        """Write down what is about to be done, by whom and why."""
+        from speech_mlflow.tracking import runs
+        from speech_mlflow.tracking.store import Store
+
+        store = Store(client, experiment_id)
+        version, observed = plan.desired.record, plan.observed
+        begun = runs.begin(
+            store,
+            runs.Work(
+                tags.KIND_PROMOTION,
+                plan.id,
+                f"{plan.name} {plan.desired.version or ''}".strip(),
+                tags={
+                    OPEN: "true",
+                    TARGET: plan.target.key(plan.name),
+                    INTENT: intent,
+                    REGISTERED_MODEL: plan.name,
+                    MODEL_VERSION: plan.desired.version,
+                    tags.RESOURCE: observed.resource,
+                    tags.MODEL_ID: version.tags.get(tags.MODEL_ID) if version else None,
+                    tags.ENDPOINT_ID: observed.endpoint.id if observed.endpoint else None,
+                },
+                description=plan.render(),
+            ),
+            force=True,
+        )
+        journal = cls(client, experiment_id, begun.id, plan)
+        runs.log(
+            store,
+            begun.id,
+            params={
+                "registered_model": plan.name,
+                "version": plan.desired.version,
+                "previous_version": observed.published_version,
+                "target": plan.target.name,
+                "trigger": plan.target.trigger,
+                "plan": plan.id,
+                "who": who,
+                "why": why,
+            },
+        )
+        runs.log_files(store, begun.id, {"promotion/plan.json": _json(plan.to_dict())})
+        return journal
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Measure a step."""
+        started = monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + monotonic() - started
+
+    def record_gates(self, decisions: Sequence[Decision], evidence: Mapping[str, Any]) -> None:
+        """Write down what the gates said and on what, before anything is changed."""
+        from speech_mlflow.tracking import runs
+        from speech_mlflow.tracking.store import Store
+
+        store = Store(self.client, self.experiment_id)
+        document = {"decisions": [one.to_dict() for one in decisions], "evidence": evidence}
+        runs.log_files(store, self.run_id, {"promotion/gates.json": _json(document)})
+        numbers = {f"gate.{one.gate}.{name}": value for one in decisions for name, value in one.numbers.items()}
+        said = {f"gate.{one.gate}": f"{'passed' if one.passed else 'no'}: {one.reason}" for one in decisions}
+        runs.log(store, self.run_id, params=said, measured=[runs.Measured(numbers)])
+
+    def measure(self, probed: Probed | None) -> None:
+        """Write down what the probe measured."""
+        from speech_mlflow.tracking import runs
+        from speech_mlflow.tracking.store import Store
+
+        if probed is not None:
+            numbers = {"probe.wer": probed.wer, "probe.slowest_seconds": probed.slowest, "probe.recordings": probed.recordings}
+            runs.log(Store(self.client, self.experiment_id), self.run_id, measured=[runs.Measured(numbers)])
+
+    def note(self, **values: Any) -> None:
+        """Write down tags of the run, by the names in this module or :mod:`..tracking.tags`."""
+        for name, value in values.items():
+            if value is not None:
+                self.client.set_tag(self.run_id, name, str(value))
+
+    def close(self, result: Result, reason: str, *, after: Mapping[str, Any], endpoint_id: str | None) -> None:
+        """Write down how it ended. The run stays open until :meth:`told`."""
+        from speech_mlflow.tracking import runs
+        from speech_mlflow.tracking.store import Store
+
+        store = Store(self.client, self.experiment_id)
+        seconds = {f"seconds.{step}": value for step, value in self.seconds.items()}
+        runs.log_files(store, self.run_id, {"promotion/after.json": _json(after)})
+        runs.log(
+            store,
+            self.run_id,
+            run_tags={RESULT: result, REASON: reason, tags.ENDPOINT_ID: endpoint_id},
+            measured=[runs.Measured(seconds)],
+        )
+        runs.finish(store, self.run_id, _STATUS.get(result, "FAILED"))
+
+    def told(self) -> None:
+        """The event of this run was told to everybody: nothing is left to do for it."""
+        told(self.client, self.run_id)
+
+
+def told(client: MlflowClient, run_id: str) -> None:
+    """Mark a run as done with, its event told."""
+    client.set_tag(run_id, OPEN, "false")
+
+
+def open_runs(client: MlflowClient, experiment_id: str, key: str | None = None) -> list[Run]:
+    """The promotion runs with something left to do, of one target or of all, oldest first."""
+    where = f"tags.`{tags.KIND}` = '{tags.KIND_PROMOTION}' and tags.`{OPEN}` = 'true'"
+    if key is not None and (quoted := literal(key)):
+        where += f" and tags.`{TARGET}` = {quoted}"
+    found = [run for run in search_runs(client, experiment_id, where) if key is None or run.data.tags.get(TARGET) == key]
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def close_left_over(client: MlflowClient, run: Run, result: Result, reason: str) -> None:
+    """Close the run of a process that died."""
+    if run.data.tags.get(RESULT) is None:
+        client.set_tag(run.info.run_id, RESULT, result)
+        client.set_tag(run.info.run_id, REASON, reason)
+    if run.info.status == "RUNNING":
+        client.set_terminated(run.info.run_id, _STATUS.get(run.data.tags.get(RESULT, result), "FAILED"))
+
+
+def event_of(run: Run) -> PromotionEvent:
+    """The event that a closed run tells of; the same each time."""
+    kind = cast("EventKind", run.data.tags.get(RESULT, "interrupted"))
+    name, _, target = run.data.tags.get(TARGET, "/").rpartition("/")
+    return PromotionEvent(
+        kind=kind,
+        registered_model=name,
+        target=target,
+        version=run.data.tags.get(MODEL_VERSION),
+        endpoint_id=run.data.tags.get(tags.ENDPOINT_ID),
+        reason=run.data.tags.get(REASON, ""),
+        run_id=run.info.run_id,
+        id=f"{run.info.run_id}.{kind.replace(' ', '-')}",
+    )
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2, default=str, ensure_ascii=False)
