@@ -40,24 +40,26 @@ class Settings(pydantic.BaseModel):
         None,
         description="URL of the speech resource, https://NAME.cognitiveservices.azure.com; none: the offline service",
     )
-    key: SecretStr | None = Field(None, description="key of the speech resource; none: Microsoft Entra ID (azure-identity)")
-    tenant: str | None = Field(None, description="Entra tenant to sign in to, where the default is not the right one")
+    key: SecretStr | None = Field(
+        default=None, description="key of the speech resource; none: Microsoft Entra ID (azure-identity)"
+    )
+    tenant: str | None = Field(default=None, description="Entra tenant to sign in to, where the default is not the right one")
     recognition_host: str | None = Field(
         None,
         description="URL of the recognition host, https://REGION.stt.speech.microsoft.com; none: the endpoint's host",
     )
-    project: str | None = Field(None, description="name of the project that entities are put in")
-    locale: str = Field("en-US", description="locale of data and models")
-    tracking_uri: str = Field("sqlite:///mlflow.db", description="MLflow tracking server or store")
-    registry_uri: str | None = Field(None, description="MLflow model registry; none: the tracking server's")
-    experiment: str = Field("speech", description="MLflow experiment of the runs")
-    artifact_location: str | None = Field(None, description="where a new experiment puts its artifacts")
-    state_dir: Path = Field(Path(".speech-mlflow"), description="state of the offline service")
-    trigger: Literal["stage", "alias"] = Field("stage", description="what marks a version to be served")
+    project: str | None = Field(default=None, description="name of the project that entities are put in")
+    locale: str = Field(default="en-US", description="locale of data and models")
+    tracking_uri: str = Field(default="sqlite:///mlflow.db", description="MLflow tracking server or store")
+    registry_uri: str | None = Field(default=None, description="MLflow model registry; none: the tracking server's")
+    experiment: str = Field(default="speech", description="MLflow experiment of the runs")
+    artifact_location: str | None = Field(default=None, description="where a new experiment puts its artifacts")
+    state_dir: Path = Field(default=Path(".speech-mlflow"), description="state of the offline service")
+    trigger: Literal["stage", "alias"] = Field(default="stage", description="what marks a version to be served")
     targets: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="by registered model: what serves it, under which gates"
     )
-    poll_seconds: float = Field(5.0, gt=0, description="how often the controller reads the registry")
+    poll_seconds: float = Field(default=5.0, gt=0, description="how often the controller reads the registry")
 
     _origins: dict[str, Origin] = pydantic.PrivateAttr(default_factory=dict)
 

@@ -56,7 +56,7 @@ class App:
 
         return mlflow_client(self.settings)
 
-    def mlflow_options(self) -> dict[str, str | None]:
+    def mlflow_options(self) -> dict[str, Any]:
         """Where MLflow is, as the use cases take it."""
         settings = self.settings
         return {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from speech_mlflow.corpus import Corpus
+    from speech_mlflow.promotion.events import PromotionEvent
     from speech_mlflow.service import SpeechClient
     from speech_mlflow.workflow import TestResult, TrainResult
 
@@ -230,9 +231,13 @@ def _controller(story: Story) -> Iterator[Callable[[str], str]]:
     stopping = threading.Event()
     failure: list[BaseException] = []
 
+    def hear(event: PromotionEvent) -> None:
+        if event.kind != "idle":
+            story.app.say(f"    controller: {event.kind}, {event.reason}")
+
     def run() -> None:
         try:
-            watch(story.speech, story.client, names=[MODEL], poll_seconds=0.5, stop=stopping)
+            watch(story.speech, story.client, only=frozenset({MODEL}), poll_seconds=0.5, stop=stopping, on_event=hear)
         except BaseException as error:  # handed to the waiting thread
             failure.append(error)
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from speech_mlflow.cli.app import App, command, fields
 
 if TYPE_CHECKING:
-    from speech_mlflow.emulator.process import Address
+    from speech_mlflow.emulator.address import Address
 
 
 @click.group(invoke_without_command=True)
@@ -40,7 +40,7 @@ def emulator(context: click.Context, host: str, port: int, directory: Path, key:
         click.echo(f"export SPEECH_MLFLOW_KEY={address.key.get_secret_value()}")
         click.echo(f"the offline speech service keeps its state in {directory}; Ctrl-C stops it", err=True)
 
-    serve(host, port, directory, SecretStr(key) if key else None, on_start=started)
+    serve(host, port, directory, SecretStr(key) if key else None, on_ready=started)
 
 
 @emulator.command()

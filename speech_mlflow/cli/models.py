@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from speech_mlflow.cli.app import App, command, percent, table
+
+if TYPE_CHECKING:
+    from speech_mlflow.service.entities import BaseModel
 
 
 @click.group()
@@ -65,7 +69,7 @@ def base(app: App) -> None:
 
     found = sorted(app.speech().models.list_base(filter=eq("locale", app.settings.locale)), key=_created, reverse=True)
 
-    def row(model):  # type: ignore[no-untyped-def]
+    def row(model: BaseModel) -> tuple[object, ...]:
         properties = model.properties
         dates = properties.deprecation_dates if properties else None
         features = properties.features if properties else None

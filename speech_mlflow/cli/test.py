@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     "models",
     multiple=True,
     required=True,
-    help='Model to test: "base", NAME/VERSION, NAME@ALIAS, NAME/STAGE or an id. Several times: side by side, the candidate last.',
+    help='"base", NAME/VERSION, NAME@ALIAS, NAME/STAGE or an id. Several times: side by side, the candidate last.',
 )
 @click.option("--normalizer", help="Text normaliser, by locale or name; default: that of the locale.")
 @click.option("--name", help="Name of the MLflow run.")

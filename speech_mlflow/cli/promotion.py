@@ -1,0 +1,278 @@
+"""``promote``, ``rollback``, ``plan``, ``apply``, ``watch`` and ``history``: from the registry to the endpoint."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from speech_mlflow.cli.app import App, command, fields, table
+from speech_mlflow.errors import PromotionError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from speech_mlflow.progress import Progress
+    from speech_mlflow.promotion.apply import Applied
+    from speech_mlflow.promotion.events import PromotionEvent
+    from speech_mlflow.promotion.options import Options
+    from speech_mlflow.promotion.plan import Plan
+    from speech_mlflow.promotion.target import Target
+
+CHANGES_PENDING = 5
+COSTS = "Hosting an endpoint"
+yes_option = click.option("--yes", is_flag=True, help="Do not ask before something that costs money.")
+because = click.option("--because", metavar="TEXT", default="", help="Why; recorded in the promotion's run.")
+
+
+@click.command()
+@click.argument("version", metavar="MODEL/VERSION")
+@click.option("--override", metavar="REASON", help="Serve it against what the gates say; the reason is recorded.")
+@because
+@yes_option
+@command
+def promote(app: App, version: str, override: str | None, because: str, yes: bool) -> None:
+    """Ask the gates, move a version to Production (archiving the others) and deploy it.
+
+    Exits with 4 where a gate says no; nothing has changed then.
+
+    \b
+    speech-mlflow promote clinic-en-us/2
+    speech-mlflow promote clinic-en-us/2 --override "new microphones, tested by hand"
+    """
+    from speech_mlflow.promotion import usecases
+
+    name, number = _name_and_version(version)
+    app.confirm_cost(COSTS, yes=yes)
+    speech = app.speech()
+    with app.progress() as progress:
+        applied = usecases.promote(
+            speech,
+            app.mlflow(),
+            name,
+            number,
+            _target(app, name),
+            override=override,
+            options=_options(progress, because),
+        )
+    _report(app, [applied])
+
+
+@click.command()
+@click.argument("model")
+@because
+@yes_option
+@command
+def rollback(app: App, model: str, because: str, yes: bool) -> None:
+    """Serve again the version that was served before the present one.
+
+    \b
+    speech-mlflow rollback clinic-en-us --because "misses dosages"
+    """
+    from speech_mlflow.promotion import usecases
+
+    app.confirm_cost(COSTS, yes=yes)
+    speech = app.speech()
+    with app.progress() as progress:
+        options = _options(progress, because)
+        applied = usecases.rollback(speech, app.mlflow(), model, _target(app, model), options=options)
+    _report(app, [applied])
+
+
+@click.command()
+@click.argument("models", nargs=-1)
+@click.option("--exit-code", is_flag=True, help="Exit with 5 where something would change.")
+@command
+@click.pass_context
+def plan(context: click.Context, app: App, models: tuple[str, ...], exit_code: bool) -> None:
+    """Show what the registry asks for, what the service serves, and each step from one to the other.
+
+    \b
+    speech-mlflow plan
+    speech-mlflow plan clinic-en-us --json > plan.json
+    """
+    plans = _plans(app, models)
+    documents = [one.to_dict() for one in plans]
+    app.emit(
+        documents[0] if len(models) == 1 else documents,
+        lambda: click.echo("\n\n".join(one.render() for one in plans) or "no speech models are registered"),
+    )
+    if exit_code and any(one.changes for one in plans):
+        context.exit(CHANGES_PENDING)
+
+
+@click.command()
+@click.argument("models", nargs=-1)
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Carry out this plan and no other; refused where the world has changed since it was made.",
+)
+@because
+@yes_option
+@command
+def apply(app: App, models: tuple[str, ...], plan_file: Path | None, because: str, yes: bool) -> None:
+    """Make the endpoints serve what the registry says; without names, for every speech model.
+
+    \b
+    speech-mlflow apply clinic-en-us
+    speech-mlflow apply --plan plan.json
+    """
+    from speech_mlflow.promotion import usecases
+
+    if plan_file is not None and models:
+        raise click.UsageError("a plan says which model it is for: give no names beside --plan")
+    speech, client = app.speech(), app.mlflow()
+    plans: list[Plan | dict[str, object]] = [_read_plan(plan_file)] if plan_file else [*_plans(app, models, gates=False)]
+    if any(one["changes"] if isinstance(one, dict) else one.changes for one in plans):
+        app.confirm_cost(COSTS, yes=yes)
+    applied = []
+    with app.progress() as progress:
+        for one in plans:
+            name = str(one["registered_model"]) if isinstance(one, dict) else one.name
+            options = _options(progress, because or "apply")
+            applied.append(usecases.apply_plan(speech, client, one, _target(app, name), options=options))
+    _report(app, applied)
+
+
+@click.command()
+@click.argument("models", nargs=-1)
+@click.option("--until-idle", is_flag=True, help="End when everything is as it should be.")
+@yes_option
+@command
+def watch(app: App, models: tuple[str, ...], until_idle: bool, yes: bool) -> None:
+    """Keep the endpoints as the registry says: the controller. Runs until Ctrl-C or SIGTERM.
+
+    \b
+    speech-mlflow watch
+    speech-mlflow watch clinic-en-us --json      one JSON document a line
+    """
+    import threading
+
+    from speech_mlflow.promotion.controller import watch as run
+
+    app.confirm_cost(COSTS, yes=yes)
+    stop = threading.Event()
+
+    def hear(event: PromotionEvent) -> None:
+        if app.json:
+            click.echo(json.dumps(event.to_dict(), default=str))
+        elif event.kind != "idle" or until_idle:
+            subject = f"{event.registered_model} " if event.registered_model else ""
+            click.echo(f"{time.strftime('%H:%M:%S')} {subject}{event.kind}: {event.reason}")
+        if until_idle and event.kind == "idle":
+            stop.set()
+
+    speech, client = app.speech(), app.mlflow()
+    with app.progress() as progress:
+        run(
+            speech,
+            client,
+            lambda name: _target(app, name),
+            only=frozenset(models) or None,
+            poll_seconds=app.settings.poll_seconds,
+            on_event=hear,
+            stop=stop,
+            options=_options(progress, "the registry changed"),
+        )
+
+
+@click.command()
+@click.argument("model")
+@command
+def history(app: App, model: str) -> None:
+    """List the promotions of a model: what, when, by whom, why, and how each ended; newest first.
+
+    \b
+    speech-mlflow history clinic-en-us
+    """
+    from speech_mlflow.promotion import usecases
+
+    past = usecases.history(app.mlflow(), model)
+    app.emit(
+        [one.to_dict() for one in past],
+        lambda: table(
+            ["when", "version", "before", "result", "who", "why", "seconds", "run"],
+            [
+                (
+                    f"{one.started:%Y-%m-%d %H:%M:%S}",
+                    one.version,
+                    one.previous_version,
+                    one.result,
+                    one.who,
+                    one.why,
+                    f"{one.seconds:.1f}" if one.seconds is not None else "",
+                    one.run_id,
+                )
+                for one in past
+            ],
+            right=["version", "before", "seconds"],
+        ),
+    )
+
+
+def _target(app: App, name: str) -> Target:
+    from speech_mlflow.promotion.usecases import target_of
+
+    return target_of(app.settings, name)
+
+
+def _options(progress: Progress, why: str) -> Options:
+    from speech_mlflow.promotion.options import Options
+
+    return Options(who=_user(), why=why, progress=progress)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id may have no name
+        return "unknown"
+
+
+def _plans(app: App, models: tuple[str, ...], *, gates: bool = True) -> list[Plan]:
+    from speech_mlflow.promotion import usecases
+
+    speech, client = app.speech(), app.mlflow()
+    names = models or tuple(_speech_models(client))
+    return [usecases.plan_for(speech, client, name, _target(app, name), ask_gates=gates) for name in names]
+
+
+def _speech_models(client: MlflowClient) -> list[str]:
+    from speech_mlflow.promotion.registry import poll
+
+    return sorted(name for name, mark in poll(client).items() if mark.ours)
+
+
+def _read_plan(path: Path) -> dict[str, object]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        raise PromotionError(f"{path} is no plan: {error}", hint="write one with `plan MODEL --json`") from error
+    if not isinstance(document, dict):
+        raise PromotionError(f"{path} is not the plan of one model", hint="write one with `plan MODEL --json`")
+    return document
+
+
+def _name_and_version(text: str) -> tuple[str, str]:
+    name, _, number = text.rpartition("/")
+    if not name or not number.isdigit():
+        raise click.BadParameter(f"{text!r} is not MODEL/VERSION, for example clinic-en-us/2")
+    return name, number
+
+
+def _report(app: App, applied: list[Applied]) -> None:
+    def human() -> None:
+        for one in applied:
+            click.echo(f"{one.plan.name}: {one.result}, {one.reason}")
+            fields({"  endpoint": one.endpoint_id, "  run": one.run_id})
+
+    app.emit([one.to_dict() for one in applied], human)
+    failed = [one for one in applied if one.result not in {"served", "unchanged"}]
+    if failed:
+        raise PromotionError("; ".join(f"{one.plan.name}: {one.result}, {one.reason}" for one in failed))
