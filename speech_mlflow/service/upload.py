@@ -71,8 +71,9 @@ def upload_dataset(
         )
     elif project is not None and dataset.project is None:
         dataset = client.datasets.update(dataset, project=project)
-    if _waits_for_blocks(client, dataset):
-        put_blocks(client, dataset, file, progress=progress)
+    there = _blocks_if_awaited(client, dataset)
+    if there is not None:
+        put_blocks(client, dataset, file, there, progress=progress)
     return client.wait(dataset, timeout=timeout, progress=progress) if wait else client.datasets.get(dataset)
 
 
@@ -135,11 +136,17 @@ def name_with(display_name: str, fingerprint: str) -> str:
     return f"{display_name} [{fingerprint[:NAME_DIGITS]}]"
 
 
-def put_blocks(client: SpeechClient, dataset: Dataset, path: Path, *, progress: Progress | None = None) -> None:
-    """Send the file's blocks that the service does not have, several at once, and commit them all."""
+def put_blocks(
+    client: SpeechClient,
+    dataset: Dataset,
+    path: Path,
+    there: Mapping[str | None, int | None],
+    *,
+    progress: Progress | None = None,
+) -> None:
+    """Send the file's blocks that are not ``there`` (sizes by block id), several at once, and commit them all."""
     size = _size(path)
     before = path.stat()
-    there = {block.name: block.size for block in client.datasets.blocks(dataset).uncommitted_blocks}
     upload = _Upload(client, dataset, path, size, there, progress or silent)
     block_ids = upload.run()
     after = path.stat()
@@ -304,11 +311,13 @@ def _withdraw(client: SpeechClient, made: Dataset) -> None:
         client.datasets.delete(made)
 
 
-def _waits_for_blocks(client: SpeechClient, dataset: Dataset) -> bool:
+def _blocks_if_awaited(client: SpeechClient, dataset: Dataset) -> dict[str | None, int | None] | None:
+    """The sizes of the blocks that have arrived, where the data set waits for more; None where it does not."""
     takes_blocks = dataset.links is not None and dataset.links.upload_blocks is not None
     if dataset.status != "NotStarted" or dataset.content_url or not takes_blocks:
-        return False
-    return not client.datasets.blocks(dataset).committed_blocks
+        return None
+    blocks = client.datasets.blocks(dataset)
+    return None if blocks.committed_blocks else {block.name: block.size for block in blocks.uncommitted_blocks}
 
 
 def _is(dataset: Dataset, kind: str, locale: str, fingerprint: str) -> bool:
