@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from speech_mlflow.corpus import Corpus, read_corpus
 from speech_mlflow.errors import CorpusError, DataError
@@ -30,15 +31,17 @@ class Uploaded:
     record: SpeechDataset
 
 
-def read_all(data: Iterable[Corpus | str | Path], *, locale: str) -> list[Corpus]:
+def read_all(
+    data: Iterable[Corpus | str | Path], *, locale: str, purpose: Literal["training", "testing"] | None = None
+) -> list[Corpus]:
     """Read what is given as paths, and check everything before anything is uploaded.
 
-    The same content given twice counts once. Raises CorpusError with the problems of all corpora, DataError where there is none
-    or a locale does not fit.
+    ``purpose`` adds its own checks to what is given as a path. The same content given twice counts once. Raises CorpusError
+    with the problems of all corpora, DataError where there is none or a locale does not fit.
     """
     corpora: dict[str, Corpus] = {}
     for given in data:
-        corpus = given if isinstance(given, Corpus) else read_corpus(given, locale=locale)
+        corpus = given if isinstance(given, Corpus) else read_corpus(given, locale=locale, purpose=purpose)
         corpora.setdefault(f"{corpus.kind} {corpus.fingerprint}", corpus)
     found = list(corpora.values())
     if not found:

@@ -110,7 +110,7 @@ def test(
     OperationFailedError where the service cannot evaluate (the run is then marked failed).
     """
     store = open_store(tracking_uri, registry_uri, experiment, artifact_location=artifact_location)
-    (corpus,) = data_.read_all([data], locale=locale)
+    (corpus,) = data_.read_all([data], locale=locale, purpose="testing")
     if corpus.kind != "Acoustic":
         raise DataError(f"{corpus.name} is {corpus.kind} data", hint="a test needs recordings with their transcripts")
     chosen = choosing.choose(speech, store, models, locale=locale)

@@ -103,7 +103,7 @@ def train(
     is then marked failed), WaitTimeoutError and TransportError with the run left open to be gone on with.
     """
     store = open_store(tracking_uri, registry_uri, experiment, artifact_location=artifact_location)
-    corpora = data_.read_all(data, locale=locale)
+    corpora = data_.read_all(data, locale=locale, purpose="training")
     base = _base_model(speech, base_model, locale, corpora)
     training = _Training(speech, store, name, corpora, base, locale, weight_percent, project, registered_model, progress)
     begun, model = _begin(training, force=force, parent_run_id=parent_run_id, description=description)
