@@ -205,7 +205,7 @@ class Archive:
             key = unicodedata.normalize("NFC", unicodedata.normalize("NFC", info.filename).casefold()).rstrip("/")
             if key in seen:
                 twin = seen[key]
-                same = "is there twice" if twin == info.filename else f"differs from {ascii_controls(twin)!r} only in spelling"
+                same = "is there twice" if twin == info.filename else f"differs from '{ascii_controls(twin)}' only in spelling"
                 raise self._error(info.filename, same, "give each file a name of its own")
             seen[key] = info.filename
         # Entries that share bytes unpack to far more than the archive has (D. Fifield, "A better zip bomb", 2019).
@@ -225,7 +225,7 @@ class Archive:
             raise self._error(entry, f"is broken: {problem}") from None
 
     def _error(self, entry: str | None, message: str, hint: str | None = None) -> ArchiveError:
-        where = self.name if entry is None else f"{self.name}: {ascii_controls(entry)!r}"
+        where = self.name if entry is None else f"{self.name}: '{ascii_controls(entry)}'"
         return ArchiveError(f"{where} {message}", hint=hint)
 
 

@@ -22,7 +22,7 @@ import re
 from dataclasses import dataclass, field
 
 from speech_mlflow.corpus.itn_pattern import PatternError, Sequence, parse_pattern
-from speech_mlflow.corpus.records import Problem, error, excerpt, warning
+from speech_mlflow.corpus.records import Problem, error, quote, warning
 from speech_mlflow.corpus.text import Text
 
 SECTIONS = ("itn", "rewrite", "profanity", "test")
@@ -123,9 +123,9 @@ class _Parser:
             self.section = heading if heading in SECTIONS else None
             if self.section is None:
                 known = ", ".join(f"#{name}" for name in SECTIONS)
-                self._reject(number, "unknown-section", f"there is no section {excerpt(line)!r}", f"there are {known}")
+                self._reject(number, "unknown-section", f"there is no section {quote(line)}", f"there are {known}")
         elif self.section is None:
-            self._reject(number, "no-section", f"{excerpt(line)!r} belongs to no section", "put a heading like #itn above it")
+            self._reject(number, "no-section", f"{quote(line)} belongs to no section", "put a heading like #itn above it")
         else:
             self.counts[self.section] = self.counts.get(self.section, 0) + 1
             getattr(self, f"_{self.section}")(number, line)
@@ -153,7 +153,7 @@ class _Parser:
         try:
             self.itn.append(ItnRule(number, pattern, parse_pattern(pattern)))
         except PatternError as problem:
-            self._reject(number, "itn-pattern", f"{excerpt(pattern)!r}: {problem}", problem.hint)
+            self._reject(number, "itn-pattern", f"{quote(pattern)}: {problem}", problem.hint)
 
     def _rewrite(self, number: int, line: str) -> None:
         if pair := self._pair(number, line, "original phrase<TAB>new phrase"):
@@ -163,7 +163,7 @@ class _Parser:
         phrase = line.strip()
         found = [char for char in phrase if char in GRAMMAR_PUNCTUATION]
         if found:
-            what = f"{excerpt(phrase)!r} holds {found[0]!r}, which is not supported in a profanity phrase"
+            what = f"{quote(phrase)} holds {found[0]!r}, which is not supported in a profanity phrase"
             self._reject(number, "profanity-punctuation", what, "take it out")
         else:
             self.profanity.append(Profanity(number, phrase))
@@ -176,7 +176,7 @@ class _Parser:
         columns = [column.strip() for column in line.split("\t")]
         if len(columns) == 2 and all(columns):
             return columns[0], columns[1]
-        what = f"{excerpt(line)!r} has {len(columns)} columns" if len(columns) != 2 else "one of the two columns is empty"
+        what = f"{quote(line)} has {len(columns)} columns" if len(columns) != 2 else "one of the two columns is empty"
         self._reject(number, "columns", what, f"write: {form}")
         return None
 
@@ -185,7 +185,7 @@ class _Parser:
         for rule in self.rewrites:
             key = " ".join(rule.old.casefold().split())
             if key in first:
-                what = f"{excerpt(rule.old)!r} is rewritten already in line {first[key]}"
+                what = f"{quote(rule.old)} is rewritten already in line {first[key]}"
                 self.problems.append(warning("duplicate-line", what, self.file, rule.number, "keep one of the two"))
             first.setdefault(key, rule.number)
 

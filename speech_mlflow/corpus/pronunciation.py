@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from speech_mlflow.corpus.records import Problem, error, excerpt, warning
+from speech_mlflow.corpus.records import Problem, error, quote, warning
 from speech_mlflow.corpus.text import Text
 
 FORM = "write: displayed form<TAB>spoken form, like 3CPO<TAB>three c p o"
@@ -47,7 +47,7 @@ def parse_pronunciations(text: Text) -> Pronunciations:
         if earlier != number:
             problems.append(warning("duplicate-line", f"the same as line {earlier}", text.file, number, "keep one of the two"))
         if re.search(r"\d", read.spoken):
-            what = f"the spoken form {excerpt(read.spoken)!r} holds digits"
+            what = f"the spoken form {quote(read.spoken)} holds digits"
             problems.append(warning("digits-spoken", what, text.file, number, "write them as they are spoken: 3 is three"))
     if not lines and not rejected:
         problems.append(error("no-lines", "there is no line in it", text.file, hint=FORM))
@@ -57,7 +57,7 @@ def parse_pronunciations(text: Text) -> Pronunciations:
 def _read_line(number: int, line: str, file: str) -> PronunciationLine | Problem:
     columns = [column.strip() for column in line.split("\t")]
     if len(columns) == 1:
-        return error("missing-tab", f"there is no tab in {excerpt(line)!r}", file, number, FORM)
+        return error("missing-tab", f"there is no tab in {quote(line)}", file, number, FORM)
     if len(columns) > 2:
         return error("extra-column", f"the line has {len(columns)} columns", file, number, FORM)
     if not all(columns):

@@ -89,6 +89,11 @@ def excerpt(text: str) -> str:
     return ascii_controls(shown)
 
 
+def quote(text: str) -> str:
+    """:func:`excerpt` in quotation marks; backslashes stay single, since patterns are full of them."""
+    return f"'{excerpt(text)}'"
+
+
 def ascii_controls(text: str) -> str:
     """``text`` with its unprintable characters written as escapes, so that a message cannot move a terminal's cursor."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

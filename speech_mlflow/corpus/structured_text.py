@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise, product
 from math import prod
 
-from speech_mlflow.corpus.records import Problem, error, excerpt, warning
+from speech_mlflow.corpus.records import Problem, error, excerpt, quote, warning
 from speech_mlflow.corpus.text import Text
 
 MAX_LISTS, MAX_ITEMS, MAX_LEXICON, MAX_PER_WORD = 20, 35_000, 15_000, 2
@@ -146,7 +146,7 @@ class _Parser:
         elif line.startswith("-"):
             self._item(number, line[1:].strip())
         else:
-            self._reject(number, "not-understood", f"{excerpt(line)!r} begins with none of @ # - //", "begin items with '- '")
+            self._reject(number, "not-understood", f"{quote(line)} begins with none of @ # - //", "begin items with '- '")
 
     def _declaration(self, number: int, line: str) -> None:
         if _LEXICON.match(line):
@@ -155,11 +155,11 @@ class _Parser:
         found = _LIST.match(line)
         if found is None or not found["name"] or found["rest"]:
             self.place = None
-            self._reject(number, "not-understood", f"{excerpt(line)!r} declares nothing", "write: @ list name =")
+            self._reject(number, "not-understood", f"{quote(line)} declares nothing", "write: @ list name =")
             return
         name = found["name"]
         if name in self.lists:
-            what = f"there is a list {excerpt(name)!r} already, in line {self.list_lines[name]}"
+            what = f"there is a list {quote(name)} already, in line {self.list_lines[name]}"
             self.problems.append(error("duplicate-list", what, self.file, number, "rename it, or join the two"))
         self.lists.setdefault(name, [])
         self.list_lines.setdefault(name, number)
@@ -167,13 +167,13 @@ class _Parser:
 
     def _section(self, number: int, name: str) -> None:
         if not re.fullmatch(r"\w+", name):
-            what = f"the section name {excerpt(name)!r} has more than letters, digits and underscores"
+            what = f"the section name {quote(name)} has more than letters, digits and underscores"
             self.problems.append(error("section-name", what, self.file, number, "write: # Name_1"))
         self.place = ("section", name)
 
     def _item(self, number: int, item: str) -> None:
         if self.place is None:
-            self._reject(number, "no-section", f"{excerpt(item)!r} belongs to no list and no section", "put '# Name' above it")
+            self._reject(number, "no-section", f"{quote(item)} belongs to no list and no section", "put '# Name' above it")
         elif not item:
             self._reject(number, "empty-item", "there is nothing behind the dash", "take the line out")
         elif self.place[0] == "list":
@@ -186,7 +186,7 @@ class _Parser:
             if word.strip() and phones.strip():
                 self.lexicon.append(Pronunciation(number, word.strip(), tuple(phones.split())))
             else:
-                self._reject(number, "phones", f"{excerpt(item)!r} is no pronunciation", "write: - word/ph o n e s")
+                self._reject(number, "phones", f"{quote(item)} is no pronunciation", "write: - word/ph o n e s")
         else:
             self.sentences.append(Sentence(number, self.place[1], item))
 
@@ -209,12 +209,12 @@ class _Parser:
             for name in sentence.references:
                 if name not in lists:
                     hint = f"declare it: @ list {excerpt(name)} =" + (f"; there are {', '.join(lists)}" if lists else "")
-                    self._reject(sentence.number, "unknown-list", f"there is no list {excerpt(name)!r}", hint)
+                    self._reject(sentence.number, "unknown-list", f"there is no list {quote(name)}", hint)
             if re.search(r"[{}]", _REFERENCE.sub("", sentence.text)):
                 what = "a brace is left over; a reference is {@name}"
                 self._reject(sentence.number, "reference-form", what, "write the reference as {@name}")
         for name in [name for name in lists if name not in used]:
-            what = f"no sentence uses the list {excerpt(name)!r}"
+            what = f"no sentence uses the list {quote(name)}"
             self.problems.append(warning("unused-list", what, self.file, self.list_lines[name]))
 
     def _check_lists(self, lists: dict[str, tuple[str, ...]]) -> None:
@@ -223,9 +223,9 @@ class _Parser:
         elif len(lists) > OTHER_LISTS:
             self._warn("many-lists", f"there are {len(lists)} lists; one table of the documentation allows {OTHER_LISTS}")
         for name, items in lists.items():
-            line, count = self.list_lines[name], f"the list {excerpt(name)!r} has {len(items):,} items"
+            line, count = self.list_lines[name], f"the list {quote(name)} has {len(items):,} items"
             if not items:
-                what = f"the list {excerpt(name)!r} is empty"
+                what = f"the list {quote(name)} is empty"
                 self.problems.append(error("empty-list", what, self.file, line, "add '- item' lines"))
             elif len(items) > MAX_ITEMS:
                 self.problems.append(error("long-list", f"{count}; at most {MAX_ITEMS:,} are taken", self.file, line))
@@ -243,7 +243,7 @@ class _Parser:
             word = entry.word.casefold()
             counts[word] = counts.get(word, 0) + 1
             if counts[word] == MAX_PER_WORD + 1:
-                what = f"{excerpt(entry.word)!r} has more than {MAX_PER_WORD} pronunciations"
+                what = f"{quote(entry.word)} has more than {MAX_PER_WORD} pronunciations"
                 self.problems.append(error("many-pronunciations", what, self.file, entry.number, "keep the likeliest two"))
 
     def _reject(self, number: int, code: str, message: str, hint: str) -> None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from speech_mlflow.corpus.records import Problem, error, excerpt, warning
+from speech_mlflow.corpus.records import Problem, error, excerpt, quote, warning
 from speech_mlflow.corpus.text import Text
 
 FORM = "write: name.wav<TAB>text"
@@ -77,7 +77,7 @@ def looks_like_transcript(text: Text) -> bool:
 
 def _read_line(number: int, line: str, file: str) -> TranscriptLine | Problem:
     if "\t" not in line:
-        return error("missing-tab", f"there is no tab in {excerpt(line)!r}", file, number, _missing_tab_hint(line))
+        return error("missing-tab", f"there is no tab in {quote(line)}", file, number, _missing_tab_hint(line))
     name, _, said = line.partition("\t")
     name, said = name.strip().replace("\\", "/"), said.strip()
     if not name:
@@ -89,7 +89,7 @@ def _read_line(number: int, line: str, file: str) -> TranscriptLine | Problem:
     if not said:
         return error("empty-text", f"{excerpt(name)} has no transcript", file, number, "write what is said, or leave it out")
     if not name.lower().endswith(".wav"):
-        return error("not-a-wav-name", f"{excerpt(name)!r} is no name of a WAV file", file, number, _name_hint(name))
+        return error("not-a-wav-name", f"{quote(name)} is no name of a WAV file", file, number, _name_hint(name))
     return TranscriptLine(number, name, said)
 
 
