@@ -1,0 +1,183 @@
+"""kill -9 in the middle of work: after a restart the work goes on, and nothing is half made."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.emulator.conftest import (
+    ToneService,
+    archive,
+    base_model,
+    commit,
+    create,
+    files_of,
+    id_of,
+    put_blocks,
+    ref,
+    start_tone_service,
+    stop_tone_service,
+    upload,
+)
+
+
+@contextmanager
+def crashed(service: ToneService, entity: dict[str, Any], environ: dict[str, str]) -> Iterator[ToneService]:
+    """Kill the service while ``entity`` is at work, release what held the work up, and start it again."""
+    deadline = time.monotonic() + 30
+    while service.follow(entity["self"])["status"] != "Running":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.2)
+    service.kill()
+    for path in environ.values():
+        os.unlink(path)
+    again = start_tone_service(service.state_dir, environ=environ)
+    try:
+        assert again.resource == service.resource
+        yield again
+    finally:
+        stop_tone_service(again)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> dict[str, str]:
+    """Files that hold up training and recognition for as long as they are there."""
+    names = {name: str(tmp_path / name) for name in ("SLOW_TRAINING", "SLOW_RECOGNITION")}
+    for path in names.values():
+        Path(path).touch()
+    return names
+
+
+def url_on(service: ToneService, entity: dict[str, Any]) -> str:
+    """The entity's URL on a service whose port has changed."""
+    return f"{service.url}/speechtotext/{entity['self'].partition('/speechtotext/')[2]}"
+
+
+def children(parent: int) -> list[str]:
+    """Process ids of the children of a process, whichever thread started them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(path.parent.name)
+    return found
+
+
+def no_garbage(service: ToneService) -> None:
+    """Nothing is left in the work folder."""
+    assert list((service.state_dir / "work").iterdir()) == []
+
+
+def test_training_goes_on(tmp_path: Path, held: dict[str, str]) -> None:
+    service = start_tone_service(tmp_path / "state", environ=held)
+    text = upload(service, "Language", "the gastric ward\n")
+    model = create(service, "/models", baseModel=ref(base_model(service)), datasets=[ref(text)])
+    with crashed(service, model, held) as again:
+        done = again.wait(again.follow(url_on(again, model)))
+        assert done["status"] == "Succeeded"
+        assert "report.json" in files_of(again, done)
+        assert len(again.api.get("/models").json()["values"]) == 1
+        no_garbage(again)
+
+
+def test_evaluation_goes_on(tmp_path: Path, held: dict[str, str]) -> None:
+    service = start_tone_service(tmp_path / "state", environ=held)
+    dataset = upload(service, "Acoustic", archive({"a.wav": "one two", "b.wav": "three"}))
+    base = ref(base_model(service))
+    evaluation = create(service, "/evaluations", model1=base, model2=base, dataset=ref(dataset))
+    with crashed(service, evaluation, held) as again:
+        done = again.wait(again.follow(url_on(again, evaluation)))
+        assert done["properties"]["wordCount1"] == 3
+        assert done["properties"]["wordErrorRate1"] == 0
+        assert len(files_of(again, done)) == 4
+        assert {t["status"] for t in again.api.get("/transcriptions").json()["values"]} == {"Succeeded"}
+        no_garbage(again)
+
+
+def test_import_goes_on(tmp_path: Path) -> None:
+    content, hold = archive({"a.wav": "one two", "b.wav": "three"}), threading.Event()
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            hold.wait(30)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        service = start_tone_service(tmp_path / "state")
+        url = f"http://127.0.0.1:{web.server_port}/data.zip"
+        dataset = create(service, "/datasets", kind="Acoustic", contentUrl=url)
+        with crashed(service, dataset, {}) as again:
+            hold.set()
+            done = again.wait(again.follow(url_on(again, dataset)))
+            assert (done["status"], done["properties"]["acceptedLineCount"]) == ("Succeeded", 2)
+            no_garbage(again)
+    finally:
+        hold.set()
+        web.shutdown()
+        web.server_close()
+
+
+def test_uploaded_blocks_survive(tmp_path: Path) -> None:
+    service = start_tone_service(tmp_path / "state")
+    dataset = create(service, "/datasets", kind="Language")
+    ids = put_blocks(service, dataset, b"the first line\nthe sec", 100)
+    service.kill()
+    again = start_tone_service(service.state_dir)
+    try:
+        blocks = again.api.get(f"/datasets/{id_of(dataset)}/blocks").json()
+        assert [block["name"] for block in blocks["uncommittedBlocks"]] == ids
+        commit(again, dataset, ids)
+        done = again.wait(again.follow(url_on(again, dataset)))
+        assert done["properties"]["acceptedLineCount"] == 2
+    finally:
+        stop_tone_service(again)
+
+
+def test_workers_end_with_a_killed_service(tmp_path: Path, held: dict[str, str]) -> None:
+    service = start_tone_service(tmp_path / "state", environ=held)
+    text = upload(service, "Language", "the gastric ward\n")
+    model = create(service, "/models", datasets=[ref(text)])
+    deadline = time.monotonic() + 30
+    workers: list[str] = []
+    while not workers:
+        assert time.monotonic() < deadline
+        workers = children(service.process.pid)
+        time.sleep(0.05)
+    assert model["status"] == "NotStarted"
+    service.kill()
+    os.unlink(held["SLOW_TRAINING"])
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_stopped_service_takes_up_its_work_at_the_next_start(tmp_path: Path, held: dict[str, str]) -> None:
+    service = start_tone_service(tmp_path / "state", environ=held)
+    text = upload(service, "Language", "the gastric ward\n")
+    model = create(service, "/models", datasets=[ref(text)])
+    while service.follow(model["self"])["status"] != "Running":
+        time.sleep(0.02)
+    stop_tone_service(service)
+    os.unlink(held["SLOW_TRAINING"])
+    again = start_tone_service(service.state_dir, environ=held)
+    try:
+        assert again.wait(again.follow(url_on(again, model)))["status"] == "Succeeded"
+    finally:
+        stop_tone_service(again)
