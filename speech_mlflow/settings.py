@@ -37,7 +37,7 @@ class Settings(pydantic.BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     endpoint: str | None = Field(
-        None,
+        default=None,
         description="URL of the speech resource, https://NAME.cognitiveservices.azure.com; none: the offline service",
     )
     key: SecretStr | None = Field(
@@ -45,7 +45,7 @@ class Settings(pydantic.BaseModel):
     )
     tenant: str | None = Field(default=None, description="Entra tenant to sign in to, where the default is not the right one")
     recognition_host: str | None = Field(
-        None,
+        default=None,
         description="URL of the recognition host, https://REGION.stt.speech.microsoft.com; none: the endpoint's host",
     )
     project: str | None = Field(default=None, description="name of the project that entities are put in")

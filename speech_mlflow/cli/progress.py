@@ -28,10 +28,16 @@ def show(*, quiet: bool = False) -> Iterator[Progress]:
 
 
 def _amount(event: ProgressEvent) -> str:
-    scale, unit = (1e6, "MB") if event.unit in {"B", "bytes"} else (1.0, event.unit)
-    done = f"{event.done / scale:.1f}" if scale > 1 else f"{event.done:g}"
-    total = "" if event.total is None else (f"/{event.total / scale:.1f}" if scale > 1 else f"/{event.total:g}")
-    return f"{done}{total} {unit}".strip()
+    """The amounts of an event, "1.2/4.8 MB" or "3/7 files"; seconds alone are not worth a word: the clock shows them."""
+    if event.unit == "s":
+        return ""
+    size = event.unit in {"B", "bytes"}
+
+    def number(value: float) -> str:
+        return f"{value / 1e6:.1f}" if size else f"{value:.0f}"
+
+    total = "" if event.total is None else f"/{number(event.total)}"
+    return f"{number(event.done)}{total} {'MB' if size else event.unit}".strip()
 
 
 @contextmanager
@@ -61,7 +67,9 @@ def _lines() -> Progress:
         finished = event.total is not None and event.done >= event.total
         said = last.get(event.step)
         text = " ".join(part for part in (event.step, _amount(event) if event.unit else "", event.detail) if part)
-        if said is None or (text != said[1] and (finished or now - said[0] >= LOG_SECONDS)):
+        if said is None:  # what is over in a moment is not worth a line
+            last[event.step] = (now, "")
+        elif text != said[1] and ((finished and said[1]) or now - said[0] >= LOG_SECONDS):
             click.echo(text, err=True)
             last[event.step] = (now, text)
 

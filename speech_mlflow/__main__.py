@@ -1,0 +1,5 @@
+"""``python -m speech_mlflow`` is ``speech-mlflow``."""
+
+from speech_mlflow.cli import main
+
+main()

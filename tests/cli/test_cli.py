@@ -1,0 +1,113 @@
+"""The command line: what it prints, and with which code it exits. Each command runs in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+
+from speech_mlflow.cli.main import COMMANDS
+
+
+def run(*arguments: str, cwd: Path, code: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run ``speech-mlflow`` in ``cwd`` and check its exit code."""
+    done = subprocess.run(
+        [sys.executable, "-m", "speech_mlflow", *arguments],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """A folder of two short recordings with transcripts."""
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for name in ("a.wav", "b.wav"):
+        with wave.open(str(folder / name), "wb") as out:
+            out.setparams((1, 2, 16000, 0, "NONE", ""))
+            out.writeframes(os.urandom(32000))
+    (folder / "transcripts.txt").write_text("a.wav\thello there\nb.wav\tgood morning\n", "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str, tmp_path: Path) -> None:
+    text = run(command, "--help", cwd=tmp_path).stdout
+    assert "Usage:" in text
+    assert "speech-mlflow" in text.split("Usage:")[1].split("\n", 1)[1] or "Commands:" in text
+
+
+def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
+    assert "No such command" in run("trian", cwd=tmp_path, code=2).stderr
+
+
+def test_a_wrong_setting_is_named_and_exits_with_2(tmp_path: Path) -> None:
+    (tmp_path / "speech-mlflow.toml").write_text('trakcing_uri = "x"', "utf-8")
+    assert "did you mean tracking_uri?" in run("config", "show", cwd=tmp_path, code=2).stderr
+
+
+def test_config_show_masks_the_key_and_names_origins(tmp_path: Path) -> None:
+    done = run("config", "show", "--json", "--locale", "de-DE", cwd=tmp_path, SPEECH_MLFLOW_KEY="canary-77")
+    shown = json.loads(done.stdout)
+    assert shown["locale"] == {"value": "de-DE", "origin": "flag"}
+    assert shown["key"]["origin"] == "environment"
+    assert "canary-77" not in done.stdout + done.stderr
+
+
+def test_good_data_passes_the_check(recordings: Path, tmp_path: Path) -> None:
+    (checked,) = json.loads(run("data", "check", str(recordings), "--json", cwd=tmp_path).stdout)
+    assert (checked["kind"], checked["profile"]["utterances"]) == ("Acoustic", 2)
+    assert not [problem for problem in checked["problems"] if problem["severity"] == "error"]
+
+
+def test_bad_data_shows_all_problems_with_file_and_line_and_exits_with_3(recordings: Path, tmp_path: Path) -> None:
+    (recordings / "transcripts.txt").write_text("a.wav hello there\nc.wav\tnot there\n", "utf-8")
+    done = run("data", "check", str(recordings), cwd=tmp_path, code=3)
+    said = done.stdout + done.stderr
+    assert "transcripts.txt:1" in said
+    assert "c.wav" in said
+
+
+def test_plugins_are_listed(tmp_path: Path) -> None:
+    listed = json.loads(run("plugins", "--json", cwd=tmp_path).stdout)
+    assert "speech_mlflow.corpus.builtin" in {plugin["name"] for plugin in listed}
+
+
+def test_a_real_resource_is_not_charged_without_a_word(recordings: Path, tmp_path: Path) -> None:
+    done = run(
+        *("train", str(recordings), "--name", "m", "--endpoint", "https://name.cognitiveservices.azure.com"),
+        cwd=tmp_path,
+        code=2,
+        SPEECH_MLFLOW_KEY="k",
+    )
+    assert "costs money" in done.stderr
+    assert "--yes" in done.stderr
+
+
+def test_the_offline_service_starts_by_itself_and_is_found_and_stopped(recordings: Path, tmp_path: Path) -> None:
+    try:
+        first = json.loads(run("data", "upload", str(recordings), "--json", cwd=tmp_path).stdout)
+        again = json.loads(run("data", "upload", str(recordings), "--json", cwd=tmp_path).stdout)
+        assert first["status"] == "Succeeded"
+        assert again["self"] == first["self"]
+        listed = json.loads(run("data", "list", "--json", cwd=tmp_path).stdout)
+        assert [dataset["self"] for dataset in listed] == [first["self"]]
+        status = json.loads(run("emulator", "status", "--json", cwd=tmp_path).stdout)
+        assert status["running"]
+        bases = json.loads(run("models", "base", "--json", cwd=tmp_path).stdout)
+        assert {base["locale"] for base in bases} == {"en-US"}
+        assert run("endpoints", "list", cwd=tmp_path).stdout == "no endpoints yet\n"
+    finally:
+        run("emulator", "stop", cwd=tmp_path)
+    assert not json.loads(run("emulator", "status", "--json", cwd=tmp_path).stdout)["running"]
