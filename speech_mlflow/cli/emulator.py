@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from pydantic import SecretStr
 
-from speech_mlflow.cli.app import App, command, fields
+from speech_mlflow.cli.app import App, command, fields, table
 
 if TYPE_CHECKING:
     from speech_mlflow.emulator.address import Address
@@ -72,5 +73,8 @@ def coverage(app: App) -> None:
     """Print which operations and rules of the service are emulated, and which are not."""
     from speech_mlflow.emulator.coverage import coverage as read
 
-    document = read()
-    app.emit(document, lambda: click.echo(document["text"]))
+    covered = read()
+    app.emit(
+        [asdict(one) for one in covered],
+        lambda: table(["what", "name", "state", "note"], [(one.kind, one.name, one.state, one.note) for one in covered]),
+    )
