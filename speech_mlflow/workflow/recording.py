@@ -24,7 +24,7 @@ TABLE = "utterances.json"
 REPORT = "report.html"
 REFERENCE = "reference"
 HYPOTHESIS = "hypothesis"
-MODELS = "test/models.json"
+MODELS = "speech/test.json"
 
 
 @dataclass(frozen=True)

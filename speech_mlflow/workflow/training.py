@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speech_mlflow.corpus import Corpus
+from speech_mlflow.corpus.records import AUDIO_KINDS
 from speech_mlflow.errors import NotFoundError
 from speech_mlflow.progress import Progress
 from speech_mlflow.service import SpeechClient, filters
@@ -250,9 +251,14 @@ def _base_model(speech: SpeechClient, given: BaseModel | str | None, locale: str
 
 
 def _amounts(uploaded: Sequence[Uploaded]) -> dict[str, float]:
-    """What training is charged and judged by: hours of audio, utterances, lines that the service took and refused."""
-    profiles = [one.corpus.profile() for one in uploaded]
-    amounts = {f"data.{name}": float(sum(profile.get(name, 0) for profile in profiles)) for name in ("hours", "utterances")}
+    """What training is charged and judged by: hours of audio, recordings, lines that the service took and refused."""
+    amounts = {"data.hours": 0.0, "data.utterances": 0.0, "data.text_lines": 0.0, "data.words": 0.0}
+    for one in uploaded:
+        profile = one.corpus.profile()
+        spoken = one.corpus.kind in AUDIO_KINDS
+        amounts["data.utterances" if spoken else "data.text_lines"] += profile.get("utterances", 0)
+        amounts["data.hours"] += profile.get("hours", 0)
+        amounts["data.words"] += profile.get("words", 0)
     for name in ("accepted_line_count", "rejected_line_count"):
         counts = [getattr(one.entity.properties, name, None) for one in uploaded]
         if all(count is not None for count in counts):
