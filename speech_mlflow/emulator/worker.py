@@ -7,6 +7,7 @@ user that started each other.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -41,7 +42,8 @@ class Worker:
         environ = {**os.environ, **_SINGLE_THREADED}
         command = [sys.executable, "-c", _START, json.dumps(paths)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ)
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._to: BinaryIO = self._process.stdin  # type: ignore[assignment]
         self._from: BinaryIO = self._process.stdout  # type: ignore[assignment]
 
@@ -65,7 +67,7 @@ class Worker:
             pickle.dump((function, args), self._to)
             self._to.flush()
             while True:
-                kind, value = pickle.load(self._from)
+                kind, value = pickle.load(self._from)  # noqa: S301 - written by our own child process
                 if kind == "report":
                     if on_report is not None:
                         on_report(*value)
@@ -84,10 +86,8 @@ class Worker:
         self._process.kill()
         self._process.wait()
         for pipe in (self._to, self._from):
-            try:
+            with contextlib.suppress(OSError):  # what was not sent yet can no longer be
                 pipe.close()
-            except OSError:  # what was not sent yet can no longer be
-                pass
 
 
 def main() -> None:
@@ -117,7 +117,7 @@ def main() -> None:
 def _receive(stream: BinaryIO, calls: queue.SimpleQueue[tuple[str, tuple[Any, ...]]]) -> None:
     while True:
         try:
-            calls.put(pickle.load(stream))
+            calls.put(pickle.load(stream))  # noqa: S301 - written by our own parent process
         except _PIPE_ERRORS:
             os._exit(0)  # the parent is gone: nobody wants the answer of what is being worked on
 
@@ -131,9 +131,7 @@ def _run(function: str, args: tuple[Any, ...], report: Report) -> Any:
 def _portable(error: Exception) -> Exception:
     """An exception that the parent can certainly unpickle; anything not our own becomes an EngineError that names it."""
     if isinstance(error, SpeechMlflowError):
-        try:
-            pickle.loads(pickle.dumps(error))
+        with contextlib.suppress(Exception):  # an exception of a plugin may not survive pickling
+            pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
             return error
-        except Exception:  # an exception of a plugin may not survive pickling
-            pass
     return EngineError(f"{type(error).__name__}: {error}")

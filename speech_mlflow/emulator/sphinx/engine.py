@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib.metadata
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from speech_mlflow.emulator.engine import BaseModelSpec, Recognizer, StepProgress, TrainingReport, TrainingRequest
+from speech_mlflow.emulator.sphinx.base_models import BASE_MODELS, LOCALE
 from speech_mlflow.errors import EngineError
-
-if TYPE_CHECKING:
-    from speech_mlflow.emulator.sphinx.recognizer import ModelFiles
-
-LOCALE = "en-US"
-ADAPTS_WITH = ("Acoustic", "Language", "LanguageMarkdown", "Pronunciation", "OutputFormatting")
-
-BASE_MODELS = (
-    BaseModelSpec(
-        key="en-us-2024",
-        locale=LOCALE,
-        display_name="20240115",
-        created=datetime.date(2024, 1, 15),
-        description="PocketSphinx en-US with a general vocabulary of 20,000 words.",
-        adapts_with=ADAPTS_WITH,
-    ),
-    BaseModelSpec(
-        key="en-us-2025",
-        locale=LOCALE,
-        display_name="20250115",
-        created=datetime.date(2025, 1, 15),
-        description="PocketSphinx en-US with a general vocabulary of 72,547 words.",
-        adapts_with=ADAPTS_WITH,
-    ),
-)
 
 
 class SphinxEngine:
@@ -49,23 +25,43 @@ class SphinxEngine:
 
     def base_models(self) -> list[BaseModelSpec]:
         """The base models, the oldest first."""
-        return list(BASE_MODELS)
+        return [model.spec for model in BASE_MODELS.values()]
 
     def train(self, request: TrainingRequest, output: Path, progress: StepProgress) -> TrainingReport:
-        """Learn from text, pronunciations and audio."""
-        raise EngineError("training is not built yet")
+        """Learn from text, pronunciations and audio; see :func:`speech_mlflow.emulator.sphinx.trainer.train`."""
+        from speech_mlflow.emulator.sphinx.trainer import train
+
+        if request.locale != LOCALE:
+            raise EngineError(f"PocketSphinx has no acoustic model for {request.locale}", hint=f"it recognises {LOCALE}")
+        return train(request, output, progress)
 
     def load(self, base_key: str, model_dir: Path | None) -> Recognizer:
-        """Load a base model or a trained one."""
-        from speech_mlflow.emulator.sphinx.recognizer import SphinxRecognizer
+        """Load a base model or a trained one; EngineError when it was trained on other base files or another base model."""
+        from speech_mlflow.emulator.sphinx import base, base_models
+        from speech_mlflow.emulator.sphinx.recognizer import ModelFiles, SphinxRecognizer
 
-        return SphinxRecognizer(_base_files(base_key))
+        if model_dir is None:
+            return SphinxRecognizer(ModelFiles(base.acoustic_dir(), *base_models.files(base_key)))
+        check(model_dir, base_key)
+        means = model_dir / "means"
+        files = ModelFiles(base.acoustic_dir(), model_dir / "lm.bin", model_dir / "words.dict", means if means.exists() else None)
+        return SphinxRecognizer(files)
 
 
-def _base_files(base_key: str) -> ModelFiles:
+def check(model_dir: Path, base_key: str) -> dict[str, Any]:
+    """The description of a trained model; EngineError unless it fits this installation."""
     from speech_mlflow.emulator.sphinx import base
-    from speech_mlflow.emulator.sphinx.recognizer import ModelFiles
+    from speech_mlflow.emulator.sphinx.trainer import MODEL_FORMAT
 
-    if base_key not in {spec.key for spec in BASE_MODELS}:
-        raise EngineError(f"PocketSphinx has no base model {base_key!r}")
-    return ModelFiles(base.acoustic_dir(), base.language_path(), base.dictionary_path())
+    try:
+        described: dict[str, Any] = json.loads((model_dir / "model.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{model_dir} holds no model of PocketSphinx: {error}") from error
+    expected = {"format": MODEL_FORMAT, "engine": "pocketsphinx", "base_key": base_key, "base_fingerprint": base.fingerprint()}
+    for name, value in expected.items():
+        if described.get(name) != value:
+            raise EngineError(
+                f"the model in {model_dir} was trained with another {name.replace('_', ' ')}: {described.get(name)}, not {value}",
+                hint=f"train it again; it was trained with PocketSphinx {described.get('engine_version')}",
+            )
+    return described

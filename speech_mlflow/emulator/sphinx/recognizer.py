@@ -75,6 +75,11 @@ class SphinxRecognizer:
         return (best, *_alternatives(decoder, best))
 
 
+def _shown(word: str) -> str:
+    """A word of the decoder as it is read: without the number of its pronunciation, letters (``b.``) without their full stop."""
+    return _VARIANT.sub("", word).rstrip(".").replace("_", " ")
+
+
 def _words(segments: Any) -> list[Word]:
     """Words of a segmentation without fillers and pronunciation numbers; frames become seconds."""
     found = []
@@ -83,7 +88,7 @@ def _words(segments: Any) -> list[Word]:
             continue
         offset = segment.start_frame * FRAME_SECONDS
         duration = (segment.end_frame + 1 - segment.start_frame) * FRAME_SECONDS
-        text = _VARIANT.sub("", segment.word)
+        text = _shown(segment.word)
         found.append(Word(text, round(offset, 2), round(duration, 2), min(1.0, max(0.0, float(segment.prob)))))
     return found
 
@@ -95,7 +100,7 @@ def _alternatives(decoder: Decoder, best: Hypothesis) -> list[Hypothesis]:
         if reading is None or not reading.hypstr:
             continue
         top = top or reading.score
-        text = " ".join(_VARIANT.sub("", word) for word in reading.hypstr.split() if not _FILLER.match(word))
+        text = " ".join(_shown(word) for word in reading.hypstr.split() if not _FILLER.match(word))
         if not text or text in seen:
             continue
         seen.add(text)
@@ -115,7 +120,7 @@ def _join(parts: list[tuple[Hypothesis, ...]]) -> tuple[Hypothesis, ...]:
     """Readings of consecutive chunks as readings of the whole; a chunk without an n-th reading gives its best."""
     if len(parts) <= 1:
         return parts[0] if parts else ()
-    joined = []
+    joined: list[Hypothesis] = []
     for row in zip_longest(*parts):
         chosen = [reading or parts[index][0] for index, reading in enumerate(row)]
         size = sum(len(reading.lexical.split()) for reading in chosen)

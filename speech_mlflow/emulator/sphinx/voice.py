@@ -6,6 +6,8 @@ one that comes with PocketSphinx (WebRTC's).
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 from pocketsphinx import Vad
@@ -47,7 +49,7 @@ def chunks(pcm: bytes, flags: Flags, longest: float = MAX_CHUNK_SECONDS) -> list
         start = _cut(flags, start + limit // 2, start + limit)
         cuts.append(start * frame_bytes)
     cuts.append(len(pcm))
-    return list(zip(cuts, cuts[1:], strict=False))
+    return list(itertools.pairwise(cuts))
 
 
 def _cut(flags: Flags, low: int, high: int) -> int:
