@@ -150,6 +150,11 @@ class Comparison:
         better, other = self.names[::-1] if self.difference < 0 else self.names
         return f"{better} is better than {other}."
 
+    def _repr_html_(self) -> str:
+        from speech_mlflow.scoring.report import comparison_html
+
+        return comparison_html(self)
+
     def __str__(self) -> str:
         first, second = self.names
         lines = [
@@ -197,6 +202,11 @@ class ComparisonTable:
 
     def _adjusted(self, p_values: Sequence[float]) -> dict[tuple[str, str], float]:
         return dict(zip(self.pairs, statistics.holm(p_values), strict=True))
+
+    def _repr_html_(self) -> str:
+        from speech_mlflow.scoring.report import table_html
+
+        return table_html(self)
 
     def __str__(self) -> str:
         lines = [f"{name}: {score}" for name, score in self.scores.items()]

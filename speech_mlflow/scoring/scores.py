@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -230,9 +230,14 @@ class Score:
 
     def by_group(self, name: str | None = None) -> dict[str, Totals]:
         """Totals by label of a group column (the first one where no name is given), in order of appearance."""
-        labels = np.array(self.column(name), dtype=object)
-        distinct = dict.fromkeys(labels.tolist())
-        return {label: self.arrays.total(labels == label) for label in distinct}
+        return self.totals_by(self.column(name))
+
+    def totals_by(self, labels: Sequence[str]) -> dict[str, Totals]:
+        """Totals by any labels, one per utterance."""
+        rows: dict[str, list[int]] = {}
+        for index, label in enumerate(labels):
+            rows.setdefault(label, []).append(index)
+        return {label: self.arrays.total(np.array(where, dtype=np.int64)) for label, where in rows.items()}
 
     # --- on demand ----------------------------------------------------------------------------------------------
 
@@ -285,6 +290,11 @@ class Score:
         """The same texts scored under another normaliser."""
         references, hypotheses = self.texts()
         return score(references, hypotheses, ids=self.given_ids, groups=self.groups, normalizer=normalizer)
+
+    def _repr_html_(self) -> str:
+        from speech_mlflow.scoring.report import score_html
+
+        return score_html(self)
 
     def __str__(self) -> str:
         total = self.totals
