@@ -136,10 +136,10 @@ def write_wav(path: Path, samples: array.array[int]) -> None:
         file.writeframes(samples.tobytes())
 
 
-def write_lines(path: Path, lines: Sequence[str]) -> None:
+def write_lines(path: Path, lines: Sequence[str], encoding: str = "ascii") -> None:
     """Write text lines, LF at the end of each on every system."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="ascii", newline="\n")
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode(encoding))
 
 
 def versions() -> list[str]:
@@ -175,13 +175,13 @@ def make(target: Path) -> None:
         lines = [f"{r.id}\t{r.text}" for r in recordings if r.part == part]
         write_lines(target / folder(part) / "transcripts.txt", lines)
     for part, lines in related.items():
-        write_lines(target / part / "related-text.txt", lines)
+        write_lines(target / part / "related-text.txt", lines, "utf-8-sig")  # the service wants a byte order mark here
     for part, pairs in (("training", said.PRONUNCIATIONS_FIRST), ("training-more", said.PRONUNCIATIONS_MORE)):
         write_lines(target / part / "pronunciations.txt", [f"{shown}\t{spoken}" for shown, spoken in pairs.items()])
     with (target / "metadata.csv").open("w", encoding="ascii", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(("id", "voice", "noise", "part"))
-        table.writerows((r.id, r.voice, f"{r.noise} dB" if r.noise else "none", r.part) for r in recordings)
+        table.writerow(("id", "voice", "noise"))
+        table.writerows((r.id, r.voice, f"{r.noise} dB" if r.noise else "none") for r in recordings)
     write_lines(target / "versions.txt", versions())
 
 
