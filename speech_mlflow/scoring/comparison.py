@@ -12,14 +12,16 @@ import numpy as np
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import statistics
 from speech_mlflow.scoring.alignment import INS
-from speech_mlflow.scoring.inputs import listed, read_groups
+from speech_mlflow.scoring.inputs import DEFAULT_COLUMN, listed, read_groups
 from speech_mlflow.scoring.records import Edits, FloatArray, Int64Array, rate
 from speech_mlflow.scoring.scores import Score
 from speech_mlflow.scoring.statistics import Interval, Mapsswe, PairedTest
 
-PREFERRED_COLUMNS = ("speaker", "file")
-"""Group columns to draw by where nobody says which; else the first one."""
+DRAWN_COLUMNS = ("speaker", "file", DEFAULT_COLUMN)
+"""Group columns to draw by where nobody says which, the first that is there. Others (a device, a kind of noise) are not
+units that the test set is a sample of; they are drawn by only when asked for."""
 
+UTTERANCE = "utterance"
 FEW_GROUPS = 10
 LEVEL = 0.95
 
@@ -72,8 +74,8 @@ class Comparison:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval of the difference leaves out zero."""
-        return 0.0 not in self.interval
+        """Whether the interval of the difference leaves out zero, and enough was drawn from to say so."""
+        return 0.0 not in self.interval and self.p_value <= 1 - self.interval.level
 
     @cached_property
     def mapsswe(self) -> Mapsswe:
@@ -231,9 +233,9 @@ def compare(
 ) -> Comparison:
     """Compare two scores of the same utterances.
 
-    groups: what to draw by in the bootstrap. None takes the column "speaker", else "file", else the first column that
-        the scores have, else utterances; a name takes that column; labels (one per utterance) are taken as they are;
-        False draws utterances whatever is known.
+    groups: what to draw by in the bootstrap. None takes the column "speaker", else "file", else "group" of the scores,
+        else utterances; a name takes that column; labels (one per utterance, or columns of them) are taken in the place
+        of the scores' own; False draws utterances whatever is known.
     resamples, seed: of the bootstrap; the same seed gives the same intervals.
     level: of the intervals.
 
@@ -259,12 +261,12 @@ def compare(
         interval(difference),
         interval(rates[0]),
         interval(rates[1]),
-        statistics.bootstrap_p_value(difference),
+        statistics.bootstrap_p_value(difference, units),
         float(improved / resamples),
         column,
         resamples,
         seed,
-        _notes(column, labels, units, len(first)),
+        _notes(column, labels, units),
     )
 
 
@@ -317,19 +319,20 @@ def draw(values: Int64Array, labels: Sequence[str] | None, resamples: int, seed:
 
 def choose_groups(first: Score, second: Score, groups: GroupsLike) -> tuple[str, Sequence[str] | None]:
     """The name of what is drawn, and the labels, None for utterances."""
+    if groups is False:
+        return UTTERANCE, None
     known = {**second.groups, **first.groups}
-    if groups is False or (groups in (None, True) and not known):
-        return "utterance", None
-    if groups is None or groups is True:
-        column = next((name for name in PREFERRED_COLUMNS if name in known), next(iter(known)))
-        labels = known[column]
-    elif isinstance(groups, str):
+    if isinstance(groups, str):
         if groups not in known:
             raise ScoringError(f"there is no group column {groups!r}", hint=f"columns: {', '.join(known) or 'none'}")
-        column, labels = groups, known[groups]
+        column: str | None = groups
     else:
-        ((column, labels),) = list(read_groups(groups, len(first)).items())[:1]
-    return (column, labels) if len(set(labels)) > 1 else ("utterance", None)
+        if groups is not None and groups is not True:
+            known = dict(read_groups(groups, len(first)))
+        column = next((name for name in DRAWN_COLUMNS if name in known), None)
+    if column is None or len(set(known[column])) < 2:
+        return UTTERANCE, None
+    return column, known[column]
 
 
 def check_comparable(first: Score, second: Score, names: tuple[str, str] = ("first", "second")) -> None:
@@ -380,10 +383,12 @@ def _different_references(first: Score, second: Score) -> list[int]:
     return [i for i in range(len(first)) if first.reference_words(i) != second.reference_words(i)]
 
 
-def _notes(column: str, labels: Sequence[str] | None, units: int, utterances: int) -> tuple[str, ...]:
-    notes = []
-    if labels is not None and units < FEW_GROUPS:
-        notes.append(f"only {units} different values of {column}: the interval is rough, and rather too narrow")
-    if labels is None and utterances < 30:
-        notes.append(f"only {utterances} utterances: the interval is rough")
-    return tuple(notes)
+def _notes(column: str, labels: Sequence[str] | None, units: int) -> tuple[str, ...]:
+    if labels is None:
+        return (f"only {units} utterances: the interval is rough",) if units < 30 else ()
+    alone = f"draw by utterance (groups=False) to speak of these only and not of any {column}"
+    if statistics.least_p_value(units) > 1 - LEVEL:
+        return (f"only {units} different values of {column}, too few to tell a difference from chance: {alone}",)
+    if units < FEW_GROUPS:
+        return (f"only {units} different values of {column}: the interval is rough, and rather too narrow",)
+    return ()

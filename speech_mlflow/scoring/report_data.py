@@ -65,7 +65,7 @@ def report_data(
         "written": _where_different([as_written[index] for index in rows.tolist()], references),
         "groups": [_group(name, [labels[index] for index in rows.tolist()]) for name, labels in groups.items()],
         "columns": [
-            {"name": name, "values": [_plain(values[index]) for index in rows.tolist()]} for name, values in columns.items()
+            {"name": name, "values": [plain(values[index]) for index in rows.tolist()]} for name, values in columns.items()
         ],
         "systems": [_system(score, rows) for score in scores.values()],
     }
@@ -143,7 +143,7 @@ def _where_different(texts: list[str], normalized: list[str]) -> list[str | None
     return [text if text != plain else None for text, plain in zip(texts, normalized, strict=True)]
 
 
-def _plain(value: object) -> Any:
+def plain(value: object) -> Any:
     """A value of a further column as JSON knows it."""
     if isinstance(value, np.generic):
         value = value.item()

@@ -149,10 +149,18 @@ def percentiles(samples: FloatArray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bootstrap_p_value(samples: FloatArray) -> float:
-    """Two-tailed: how often the resampled difference lies on the other side of zero, counting the data themselves."""
+def bootstrap_p_value(samples: FloatArray, units: int) -> float:
+    """Two-tailed: how often the resampled difference lies on the other side of zero, counting the data themselves.
+
+    Never below `least_p_value`: resamples of a few units that all point one way would seem to prove anything.
+    """
     below, above = int(np.count_nonzero(samples <= 0)), int(np.count_nonzero(samples >= 0))
-    return min(1.0, 2 * (min(below, above) + 1) / (len(samples) + 1))
+    return min(1.0, max(2 * (min(below, above) + 1) / (len(samples) + 1), least_p_value(units)))
+
+
+def least_p_value(units: int) -> float:
+    """The smallest two-tailed p value that a sign test on so many units can reach: all of them point one way."""
+    return 2.0 ** (1 - units)
 
 
 # --- tests ------------------------------------------------------------------------------------------------------
