@@ -177,8 +177,8 @@ class _Parser:
         elif not item:
             self._reject(number, "empty-item", "there is nothing behind the dash", "take the line out")
         elif self.place[0] == "list":
-            if _REFERENCE.search(item):
-                self._reject(number, "reference-in-list", "an item of a list refers to a list", "write the item out")
+            if re.search(r"[{}]", item):
+                self._reject(number, "reference-in-list", "an item of a list holds a brace", "write the item out")
             else:
                 self.lists[self.place[1]].append(item)
         elif self.place[0] == "lexicon":

@@ -205,12 +205,12 @@ def test_folders_comments_and_streamed_archives_are_ordinary() -> None:
         def writable(self) -> bool:
             return True
 
-        def write(self, part: bytes) -> int:
+        def write(self, part: bytes) -> int:  # type: ignore[override]
             self.parts += part
             return len(part)
 
     pipe = Pipe()
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("folder/", b"")
         archive.writestr("folder/a.wav", wav())
         archive.comment = b"a comment"
@@ -287,7 +287,7 @@ def test_memory_does_not_grow_with_an_entry(tmp_path: Path) -> None:
     path = tmp_path / "large.zip"
     noise = random.Random(0).randbytes(1 << 20)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, archive.open("a.wav", "w") as file:
-        for _ in range(32):
+        for _ in range(16):
             file.write(noise)
     tracemalloc.start()
     try:
@@ -296,7 +296,7 @@ def test_memory_does_not_grow_with_an_entry(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert total == 32 << 20
+    assert total == 16 << 20
     assert peak < 4 << 20
 
 
