@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.emulator.conftest import (
@@ -77,7 +76,7 @@ def test_each_recording_has_a_scored_file_and_each_side_a_transcription(
     files = files_of(tones, done)
     assert set(files) == {f"{name}.model{side}_score.json" for name in TEST_SET for side in (1, 2)}
     assert all(file["kind"] == "EvaluationDetails" for file in files.values())
-    scored = httpx.get(files["t2.wav.model1_score.json"]["links"]["contentUrl"])  # no key
+    scored = tones.web.get(files["t2.wav.model1_score.json"]["links"]["contentUrl"])  # no key
     result = scored.json()
     best = result["recognizedPhrases"][0]["nBest"][0]
     assert best["lexical"] == "open the uh uh"
@@ -90,9 +89,9 @@ def test_each_recording_has_a_scored_file_and_each_side_a_transcription(
     assert transcription["properties"]["durationMilliseconds"] > 0
     heard = files_of(tones, transcription)
     assert set(heard) == {*(f"{name}.json" for name in TEST_SET), "report.json"}
-    report = httpx.get(heard["report.json"]["links"]["contentUrl"]).json()
+    report = tones.web.get(heard["report.json"]["links"]["contentUrl"]).json()
     assert report["successfulTranscriptionsCount"] == len(TEST_SET)
-    text = httpx.get(heard["t2.wav.json"]["links"]["contentUrl"]).json()
+    text = tones.web.get(heard["t2.wav.json"]["links"]["contentUrl"]).json()
     assert text["combinedRecognizedPhrases"][0]["lexical"] == "open the gastric cardiogram"
 
 
@@ -103,12 +102,12 @@ def test_a_trained_model_tells_what_it_learnt(tones: ToneService, trained: dict[
     assert "transcriptionDateTime" in properties["deprecationDates"]
     files = files_of(tones, trained)
     assert files["report.json"]["kind"] == "ModelReport"
-    report = httpx.get(files["report.json"]["links"]["contentUrl"]).json()
+    report = tones.web.get(files["report.json"]["links"]["contentUrl"]).json()
     assert (report["sentences"], report["pronunciations"]) == (2, 1)
     manifest = tones.api.get(f"/models/{id_of(trained)}/manifest", params={"sasLifetimeMinutes": 60}).json()
     assert manifest["model"] == ref(trained)
     (words,) = manifest["modelFiles"]
-    assert "gastric" in httpx.get(words["contentUrl"]).json()
+    assert "gastric" in tones.web.get(words["contentUrl"]).json()
 
 
 def test_an_endpoint_recognises_and_changes_its_model_in_place(tones: ToneService, trained: dict[str, Any]) -> None:
@@ -118,10 +117,10 @@ def test_an_endpoint_recognises_and_changes_its_model_in_place(tones: ToneServic
     assert endpoint["links"]["webSocket"].endswith(f"cid={id_of(endpoint)}")
 
     def hear(style: str = "detailed", **query: str) -> dict[str, Any]:
-        answer = httpx.post(
+        answer = tones.web.post(
             f"{tones.url}/speech/recognition/conversation/cognitiveservices/v1",
             params={"language": "en-US", "format": style, "cid": id_of(endpoint), **query},
-            headers={"Ocp-Apim-Subscription-Key": tones.key.get_secret_value(), "Content-Type": "audio/wav; codecs=audio/pcm"},
+            headers={**tones.headers, "Content-Type": "audio/wav; codecs=audio/pcm"},
             content=speak("open the gastric ward"),
             timeout=60,
         )
@@ -166,7 +165,7 @@ def test_without_a_recogniser_the_error_rate_is_one_hundred_percent(tmp_path: An
         assert properties["wordDeletionCount1"] == properties["wordCount1"] == WORDS
         assert properties["correctWordCount1"] == 0
         files = files_of(deaf, done)
-        result = httpx.get(files["t3.wav.model1_score.json"]["links"]["contentUrl"]).json()
+        result = deaf.web.get(files["t3.wav.model1_score.json"]["links"]["contentUrl"]).json()
         assert result["recognizedPhrases"][0]["recognitionStatus"] == "NoMatch"
         assert json.dumps(result).count("<deletion>") == 4
     finally:
