@@ -61,11 +61,28 @@ def register_normalizers(register: Callable[[Normalizer], None]) -> None:
 def register_corpus_readers(register: Callable[[CorpusReader], None]) -> None:
     """Add readers of other corpus layouts.
 
+    A reader has a ``name``, ``reads(path) -> bool``, a quick look whether a path has its layout, and ``read(path)``, which says
+    where the recordings are and what is said in them; contents are read and checked the same for all. The built-in readers of
+    folders, zip archives and text files are asked last.
+
     Example::
+
+        class LJSpeech:
+            name = "ljspeech"
+
+            def reads(self, path):
+                return (path / "metadata.csv").is_file() and (path / "wavs").is_dir()
+
+            def read(self, path):
+                rows = [row.split("|") for row in (path / "metadata.csv").read_text().splitlines()]
+                lines = [TranscriptLine(n, f"{row[0]}.wav", row[-1]) for n, row in enumerate(rows, 1)]
+                files = [path / "wavs" / line.id for line in lines]
+                audio = [Member(f.name, f"wavs/{f.name}", f.stat().st_size, partial(f.open, "rb")) for f in files]
+                return Reading(tuple(audio), Transcript("metadata.csv", tuple(lines)))
 
         @speech_mlflow.hookimpl
         def register_corpus_readers(register):
-            register(MyManifestReader())
+            register(LJSpeech())
     """
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import os
+import textwrap
 import unicodedata
 import zipfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import speech_mlflow
-from speech_mlflow.corpus import Corpus, Member, Reading, Transcript, TranscriptLine, read_corpus
+from speech_mlflow import hookspecs
+from speech_mlflow.corpus import Corpus, CorpusReader, Member, Reading, Transcript, TranscriptLine, read_corpus
 from speech_mlflow.errors import ArchiveError, CorpusError, PluginError
 from speech_mlflow.plugins import plugin_manager
 from tests.corpus.make import acoustic, folder, wav, zipped
@@ -252,6 +255,22 @@ def test_a_plugin_brings_a_layout(tmp_path: Path) -> None:
     assert corpus.problems == ()
     again = read_corpus(corpus.write_upload(tmp_path / "up"), locale="en-US")
     assert again.fingerprint == corpus.fingerprint
+
+
+def test_the_example_of_the_hook_works(tmp_path: Path) -> None:
+    example = textwrap.dedent((hookspecs.register_corpus_readers.__doc__ or "").partition("Example::")[2])
+    names = (speech_mlflow, partial, Member, Reading, Transcript, TranscriptLine)
+    space: dict[str, Any] = {thing.__name__: thing for thing in names}
+    exec(example, space)
+    readers: list[CorpusReader] = []
+    space["register_corpus_readers"](readers.append)
+    files: dict[str, bytes | str] = {"wavs/LJ1.wav": wav(), "metadata.csv": b"LJ1|No. 1|number one\n"}
+    path = folder(tmp_path / "lj", files)
+    assert readers[0].reads(path)
+    assert not readers[0].reads(tmp_path)
+    corpus = read_corpus(path, locale="en-US", readers={"ljspeech": readers[0]})
+    assert [(utterance.id, utterance.text) for utterance in corpus.utterances] == [("LJ1.wav", "number one")]
+    assert corpus.problems == ()
 
 
 def test_a_reader_that_fails_is_named(tmp_path: Path) -> None:
