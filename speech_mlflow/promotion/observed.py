@@ -45,13 +45,15 @@ class EndpointState:
         """Whether the service is at rest with it."""
         return self.status in DONE
 
+    @property
+    def uid(self) -> str | None:
+        """The registered model's id in the mark; None without a mark of ours."""
+        ours = self.properties.get(tags.PROPERTY_MANAGED_BY) == tags.MANAGED_BY
+        return self.properties.get(tags.PROPERTY_UID) if ours else None
+
     def marked(self, uid: str | None) -> bool:
         """Whether it carries our mark, and the registered model's id."""
-        return (
-            uid is not None
-            and self.properties.get(tags.PROPERTY_MANAGED_BY) == tags.MANAGED_BY
-            and self.properties.get(tags.PROPERTY_UID) == uid
-        )
+        return uid is not None and self.uid == uid
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,13 @@ def observed_of(endpoints: Iterable[EndpointState], model: Registered, target: T
     ours = sorted((state for state in named if state.marked(uid)), key=_age)
     endpoint: EndpointState | None = None
     found_by: Literal["declared", "tag", "name"] | None = None
-    foreign = [state for state in named if not state.marked(uid)]
+    foreign = [state for state in named if state.uid is None]  # another registry's is no news: it may share the resource
     if target.endpoint_id is not None:
         endpoint, found_by = known.get(target.endpoint_id), "declared"
     elif published in known and (known[published].marked(uid)):
         endpoint, found_by = known[published], "tag"
     elif published in known and known[published] not in foreign:
-        foreign.append(known[published])
+        foreign.append(known[published])  # somebody wrote the tag by hand
     if endpoint is None and target.endpoint_id is None and ours:
         endpoint, found_by = ours[0], "name"
     wanted = target.endpoint_id or published

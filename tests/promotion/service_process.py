@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import secrets
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from speech_mlflow.emulator.server import in_thread
 def main(directory: Path) -> None:
     """Serve until standard input ends."""
     offset = datetime.timedelta()
-    plan, key = FaultPlan(), SecretStr("k" * 32)
+    plan, key = FaultPlan(), SecretStr(secrets.token_hex(16))
 
     def clock() -> datetime.datetime:
         return datetime.datetime.now(datetime.timezone.utc) + offset

@@ -23,6 +23,7 @@ from speech_mlflow.promotion.target import Target
 from speech_mlflow.service import filters
 from speech_mlflow.service.client import SpeechClient
 from speech_mlflow.service.entities import Endpoint
+from speech_mlflow.service.retry import Timing
 from speech_mlflow.service.upload import upload_dataset
 from speech_mlflow.tracking import tags
 
@@ -44,10 +45,15 @@ class Service:
         self._process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.address: dict[str, str] = json.loads(_pipe(self._process.stdout).readline())
         self.models = [self._train(number, word) for number, word in enumerate(WORDS)]
+        self.broken = self._train(len(WORDS), "nothing")
+        for path in self.directory.glob("models/**/words.json"):
+            if "nothing" in path.read_text():
+                path.write_text("broken on disk")
 
     def connect(self) -> SpeechClient:
         """A client of its own for each test."""
-        return SpeechClient(self.address["url"], self.address["key"], resource=self.address["resource"])
+        timing = Timing(sleep=lambda seconds: time.sleep(seconds / 20))
+        return SpeechClient(self.address["url"], self.address["key"], resource=self.address["resource"], timing=timing)
 
     def tell(self, **wanted: Any) -> None:
         """Put faults in force or move the clock; see service_process.py."""
@@ -86,6 +92,11 @@ class World:
         """Ids of the trained models."""
         return self.service.models
 
+    @property
+    def experiment(self) -> str:
+        """Id of the experiment of promotions."""
+        return str(self.client.get_experiment_by_name("speech promotions").experiment_id)
+
     def register(self, name: str = NAME, versions: int = 3, *, uid: str | None = None) -> None:
         """A registered model as training leaves it: version *n* is the *n*-th trained model."""
         self.client.create_registered_model(name, tags={tags.UID: uid or uuid.uuid4().hex, tags.LOCALE: "en-US"})
@@ -106,7 +117,7 @@ class World:
 
     def apply(self, name: str = NAME, target: Target | None = None, **options: Any) -> Applied:
         """One go of the controller's work."""
-        given = Options(who="test", why="a test", on_event=self.events.append, look_after=(0.0, 0.2), **options)
+        given = Options(**{"who": "test", "why": "a test", "on_event": self.events.append, "look_after": (0.0, 0.2), **options})
         return apply(self.speech, self.client, name, target or Target(), options=given)
 
     # --- the state of the world ----------------------------------------------------------------------------------------

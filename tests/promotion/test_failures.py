@@ -1,0 +1,317 @@
+"""What goes wrong, and how the world stands afterwards."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from speech_mlflow.errors import ServiceError, StalePlanError
+from speech_mlflow.promotion.target import Target
+from speech_mlflow.promotion.usecases import apply_plan, plan_for
+from speech_mlflow.tracking import tags
+from tests.promotion.world import NAME, WORDS, World, kinds, versions_served
+
+
+def served(world: World, *versions: str) -> str:
+    """Serve versions one after another; the endpoint's id."""
+    world.register()
+    for version in versions:
+        world.move(version)
+        assert world.apply().result == "served"
+    world.events.clear()
+    return world.endpoint().id
+
+
+def hears(word: str, folder: Path, **bounds: float) -> Target:
+    """A target whose probe knows one word."""
+    from tests.emulator.tone_plugin.tone_engine import speak
+
+    recording = folder / "probe.wav"
+    recording.write_bytes(speak(f"call {word}"))
+    return Target.declared({"probe": {"recordings": [{"audio": str(recording), "text": f"call {word}"}], **bounds}})
+
+
+# --- the new version does not work ---------------------------------------------------------------------------------------
+
+
+def test_a_deployment_that_fails_puts_the_old_version_back(world: World) -> None:
+    endpoint_id = served(world, "1")
+    broken = world.add_version(NAME, world.service.broken)
+    world.move(broken)
+    applied = world.apply()
+    assert applied.result == "rolled back"
+    assert "cannot be loaded" in applied.reason
+    versions_served(world, "1")
+    assert world.endpoint().id == endpoint_id
+    assert "cannot be loaded" in str(world.tag(tags.HOLD, broken))
+    assert kinds(world.events) == ["rolled back"]
+    runs = len(world.runs())
+    assert world.apply().result == "blocked"  # and is not tried again
+    assert len(world.runs()) == runs
+
+
+def test_a_first_deployment_that_fails_is_never_published(world: World) -> None:
+    world.register()
+    broken = world.add_version(NAME, world.service.broken)
+    world.move(broken)
+    assert world.apply().result == "failed"
+    assert world.tag(tags.ENDPOINT_ID) is None
+    assert world.tag(tags.ENDPOINT_ID, broken) is None
+    assert world.apply().result == "blocked"
+    world.move("2")
+    assert world.apply().result == "served"
+    versions_served(world, "2")  # and there is one endpoint
+
+
+def test_a_probe_that_fails_puts_the_old_version_back(world: World, tmp_path: Path) -> None:
+    served(world, "1")
+    world.move("2")
+    applied = world.apply(target=hears(WORDS[0], tmp_path, max_wer=0.2))
+    assert applied.result == "rolled back"
+    assert "WER is 50.0%" in applied.reason
+    versions_served(world, "1")
+    run = world.runs()[-1]
+    assert run.data.metrics["probe.wer"] == 0.5
+    assert run.info.status == "FAILED"
+
+
+def test_a_probe_that_passes_is_measured(world: World, tmp_path: Path) -> None:
+    world.register()
+    world.move("1")
+    assert world.apply(target=hears(WORDS[0], tmp_path, max_wer=0.0)).result == "served"
+    metrics = world.runs()[-1].data.metrics
+    assert (metrics["probe.wer"], metrics["probe.recordings"]) == (0.0, 1.0)
+
+
+def test_a_held_version_is_tried_again_when_the_hold_goes(world: World, tmp_path: Path) -> None:
+    served(world, "1")
+    world.move("2")
+    target = hears(WORDS[0], tmp_path, max_wer=0.2)
+    world.apply(target=target)
+    world.client.delete_model_version_tag(NAME, "2", tags.HOLD)
+    assert world.apply(target=target).result == "rolled back"
+    # the probe itself changed: that is other evidence
+    assert world.apply(target=hears(WORDS[1], tmp_path, max_wer=0.2)).result == "served"
+    versions_served(world, "2")
+    assert world.tag(tags.HOLD, "2") is None
+
+
+# --- gates -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_version_is_not_served_and_the_evidence_is_there(world: World) -> None:
+    endpoint_id = served(world, "1")
+    world.move("2")
+    target = Target(max_wer=0.5)
+    applied = world.apply(target=target)
+    assert applied.result == "refused"
+    versions_served(world, "1")
+    assert world.endpoint().id == endpoint_id
+    assert "refused" in str(world.tag(tags.HOLD, "2"))
+    run = world.runs()[-1]
+    assert run.data.params["gate.max_wer"].startswith("no: ")
+    assert "promotion/gates.json" in [file.path for file in world.client.list_artifacts(run.info.run_id, "promotion")]
+    assert kinds(world.events) == ["refused"]
+    assert world.apply(target=target).result == "blocked"
+
+
+def test_an_override_is_recorded(world: World) -> None:
+    world.register()
+    world.move("1")
+    world.client.set_model_version_tag(NAME, "1", "speech.override", "the old one harms patients (by ann)")
+    assert world.apply(target=Target(max_wer=0.5)).result == "served"
+    run = world.runs()[-1]
+    text = Path(world.client.download_artifacts(run.info.run_id, "promotion/gates.json")).read_text()
+    assert "harms patients" in text
+    assert run.data.params["gate.max_wer"].startswith("no: ")
+
+
+def test_an_expired_model_is_refused(world: World) -> None:
+    world.register()
+    world.move("1")
+    world.service.tell(clock=0)
+    assert world.apply(target=Target(expires_within_days=100_000)).result == "refused"
+    assert world.endpoints() == []
+
+
+# --- the network -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["lost", "reset", "truncate"])
+@pytest.mark.parametrize("write", ["POST", "PATCH"])
+def test_an_answer_that_is_lost_costs_nothing(world: World, write: str, kind: str) -> None:
+    world.register()
+    world.move("1")
+    if write == "PATCH":
+        world.apply()
+        world.move("2")
+    path = r"/endpoints$" if write == "POST" else "/endpoints/"
+    world.service.tell(faults=[{"kind": kind, "method": write, "path": path, "times": 1}])
+    _until_quiet(world)
+    versions_served(world, "2" if write == "PATCH" else "1")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_service_that_is_not_well_is_tried_again(world: World, status: int) -> None:
+    world.register()
+    world.move("1")
+    world.service.tell(faults=[{"kind": "status", "status": status, "path": "/endpoints", "times": 4}])
+    _until_quiet(world)
+    versions_served(world, "1")
+
+
+def test_a_list_that_lags_behind_a_creation_makes_no_second_endpoint(world: World) -> None:
+    """The process that made the endpoint is gone, and the service does not list it yet."""
+    world.register()
+    world.move("1")
+    # it fails right after the endpoint was made, and the run tells of a creation
+    world.service.tell(faults=[{"kind": "status", "status": 403, "method": "GET", "path": "/endpoints/.+", "times": None}])
+    with pytest.raises(ServiceError):
+        world.apply()
+    run = world.runs()[-1]
+    world.client.set_tag(run.info.run_id, "speech.open", "true")  # as a killed process leaves it
+    world.client.delete_tag(run.info.run_id, "speech.result")
+    world.service.tell(faults=[{"kind": "stale-list", "method": "GET", "path": "/endpoints$", "seconds": 4, "times": None}])
+    assert world.apply(look_after=(0.0, 0.5, 1.5, 3.0)).result == "served"
+    world.service.tell(faults=[])
+    versions_served(world, "1")
+
+
+def _until_quiet(world: World) -> None:
+    """What the controller does: try again after an error, until nothing is left to do."""
+    for _ in range(4):
+        try:
+            if world.apply().result == "unchanged":
+                return
+        except ServiceError as error:
+            assert error.retryable  # noqa: PT017
+    raise AssertionError(world.results())
+
+
+# --- others ----------------------------------------------------------------------------------------------------------------
+
+
+def endpoint_by_hand(world: World, model: int, **properties: str) -> str:
+    """Somebody, or another process of ours, makes an endpoint with the target's name."""
+    made = world.speech.endpoints.create(
+        display_name=f"speech-mlflow/{NAME}/default", locale="en-US", model=world.models[model], custom_properties=properties
+    )
+    return world.speech.wait(made).id
+
+
+def test_the_oldest_of_several_with_our_mark_is_adopted(world: World) -> None:
+    world.register()
+    uid = str(world.tag(tags.UID))
+    oldest = endpoint_by_hand(world, 2, **{"managed-by": "speech-mlflow", "speech-uid": uid})
+    time.sleep(1.1)  # the service's times are whole seconds
+    younger = endpoint_by_hand(world, 2, **{"managed-by": "speech-mlflow", "speech-uid": uid})
+    world.move("1")
+    applied = world.apply()
+    assert applied.endpoint_id == oldest
+    assert world.hears(oldest) == 0
+    assert sorted(one.id for one in world.endpoints()) == sorted([oldest, younger])
+    assert world.hears(younger) == 2
+    reported = [step.endpoint_id for step in plan_for(world.speech, world.client, NAME).steps if step.action == "report"]
+    assert reported == [younger]
+
+
+def test_what_is_not_ours_is_never_touched(world: World) -> None:
+    world.register()
+    nobodys = endpoint_by_hand(world, 2)
+    another_registrys = endpoint_by_hand(world, 2, **{"managed-by": "speech-mlflow", "speech-uid": "0" * 32})
+    before = [world.speech.endpoints.get(one).to_json() for one in (nobodys, another_registrys)]
+    world.client.set_registered_model_tag(NAME, tags.ENDPOINT_ID, nobodys)
+    for version in ("1", "2"):
+        world.move(version)
+        world.apply()
+    assert [world.speech.endpoints.get(one).to_json() for one in (nobodys, another_registrys)] == before
+    versions_served(world, "2")
+
+
+def test_a_model_changed_by_hand_is_put_back(world: World) -> None:
+    endpoint_id = served(world, "1")
+    world.speech.wait(world.speech.endpoints.update(endpoint_id, model=world.models[2]))
+    assert world.hears(endpoint_id) == 2
+    assert world.apply(target=Target(heal=False)).result == "unchanged"
+    assert world.hears(endpoint_id) == 2
+    world.apply()
+    versions_served(world, "1")
+
+
+def test_a_deleted_endpoint_is_made_again(world: World) -> None:
+    endpoint_id = served(world, "1")
+    world.speech.endpoints.delete(endpoint_id)
+    world.apply()
+    assert world.endpoint().id != endpoint_id
+    versions_served(world, "1")
+
+
+def test_a_stale_plan_is_refused_and_nothing_is_written(world: World) -> None:
+    world.register()
+    world.move("1")
+    made = plan_for(world.speech, world.client, NAME)
+    world.move("2")
+    with pytest.raises(StalePlanError):
+        apply_plan(world.speech, world.client, made.to_dict(), Target())
+    assert world.endpoints() == []
+    fresh = plan_for(world.speech, world.client, NAME)
+    assert apply_plan(world.speech, world.client, fresh.to_dict(), Target()).result == "served"
+
+
+def test_where_evidence_cannot_be_written_nothing_is_deployed(world: World, tmp_path: Path) -> None:
+    world.register()
+    world.move("1")
+    (tmp_path / "mlflow" / "mlartifacts").write_text("a file where the folder of artifacts should be")
+    with pytest.raises(OSError, match="mlartifacts"):
+        world.apply()
+    assert world.endpoints() == []
+
+
+# --- at every instant --------------------------------------------------------------------------------------------------------
+
+
+def test_the_endpoint_answers_at_every_instant_of_a_change(world: World) -> None:
+    endpoint_id = served(world, "1")
+    heard: list[Any] = []
+    stop = threading.Event()
+
+    def listen() -> None:
+        with world.service.connect() as speech:
+            listener = World(world.service, speech, world.client)
+            while not stop.is_set():
+                try:
+                    heard.append(listener.hears(endpoint_id))
+                except Exception as error:  # any failure is a gap
+                    heard.append(error)
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    for version in ("2", "3", "1"):
+        world.move(version)
+        world.apply()
+    stop.set()
+    thread.join()
+    assert set(heard) <= {0, 1, 2}
+    assert len(set(heard)) > 1
+
+
+def test_the_key_is_nowhere_in_what_was_written(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    served(world, "1", "2")
+    world.service.tell(faults=[{"kind": "status", "status": 401, "path": "/endpoints", "times": None}])
+    with pytest.raises(ServiceError) as raised:
+        world.apply()
+    key = world.service.address["key"]
+    out = "".join(capfd.readouterr())
+    for text in (caplog.text, out, str(raised.value), repr(raised.value), repr(world.speech), repr(world.events)):
+        assert key not in text
+    files = [path for path in (tmp_path / "mlflow").rglob("*") if path.is_file()]
+    assert len(files) > 3
+    assert not [path for path in files if key.encode() in path.read_bytes()]

@@ -1,0 +1,181 @@
+"""Gates: what each built-in one asks, and how a gate that misbehaves counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from speech_mlflow import hookimpl
+from speech_mlflow.errors import PluginError
+from speech_mlflow.plugins import create_manager
+from speech_mlflow.promotion.decisions import Candidate, Decision
+from speech_mlflow.promotion.evidence import TestEvidence
+from speech_mlflow.promotion.gates import DAY, builtin_gates, evaluate
+from speech_mlflow.promotion.records import Registered, Version
+from speech_mlflow.promotion.target import Target
+from speech_mlflow.scoring import score
+
+WORDS = "one two three four five"
+SENTENCES = 40
+
+
+def a_test_with(errors: int, *, content: str = "c", dataset: str = "clinic-test", **more: Any) -> TestEvidence:
+    """A test of 40 sentences of five words; the first ``errors`` of them have a word wrong."""
+    heard = ["wrong" + WORDS[3:] if number < errors else WORDS for number in range(SENTENCES)]
+    found = score([WORDS] * SENTENCES, heard)
+    given = {"wer": found.wer, "words": 5 * SENTENCES, **more}
+    return TestEvidence(f"run-{errors}", dataset, f"{content}-1", content, load=lambda: found, **given)
+
+
+def candidate(
+    target: Target | None = None,
+    *,
+    tests: Iterable[TestEvidence] = (),
+    champion: Iterable[TestEvidence] | None = None,
+    tags: dict[str, str] | None = None,
+    **more: Any,
+) -> Candidate:
+    version = Version("2", "Production", 1, tags or {}, user="ann")
+    return Candidate(
+        Registered("clinic"),
+        version,
+        target or Target(),
+        champion=Version("1") if champion is not None else None,
+        evidence=tuple(tests),
+        champion_evidence=tuple(champion or ()),
+        **more,
+    )
+
+
+def said(given: Candidate) -> dict[str, bool]:
+    return {one.gate: one.passed for one in builtin_gates(given)}
+
+
+def test_nothing_declared_and_nothing_known_asks_nothing() -> None:
+    assert said(candidate()) == {}
+
+
+def test_the_declared_test_must_have_been_run() -> None:
+    target = Target(test_dataset="clinic-test")
+    assert said(candidate(target)) == {"tested": False}
+    assert said(candidate(target, tests=[a_test_with(1, dataset="other")])) == {"tested": False}
+    assert said(candidate(target, tests=[a_test_with(1)])) == {"tested": True}
+    by_fingerprint = Target(test_dataset="f" * 64)
+    assert said(candidate(by_fingerprint, tests=[a_test_with(1, fingerprint="f" * 64)])) == {"tested": True}
+
+
+@pytest.mark.parametrize(("errors", "passed"), [(2, True), (8, True), (9, False), (40, False)])
+def test_the_ceiling_binds_at_its_value(errors: int, passed: bool) -> None:
+    given = candidate(Target(max_wer=0.04), tests=[a_test_with(errors)])
+    assert said(given) == {"max_wer": passed}
+
+
+def test_a_ceiling_without_a_measurement_is_a_no() -> None:
+    assert said(candidate(Target(max_wer=0.5))) == {"max_wer": False}
+    assert said(candidate(Target(max_wer=0.5), tests=[a_test_with(0, wer=None)])) == {"max_wer": False}
+
+
+@pytest.mark.parametrize(
+    ("errors", "champion", "passed"),
+    [
+        (5, 5, True),  # equal
+        (2, 20, True),  # better
+        (7, 5, True),  # worse by so little that chance explains it
+        (40, 5, False),  # worse beyond doubt
+    ],
+)
+def test_worse_than_the_champion_beyond_chance_is_a_no(errors: int, champion: int, passed: bool) -> None:
+    given = candidate(tests=[a_test_with(errors)], champion=[a_test_with(champion)])
+    (decision,) = builtin_gates(given)
+    assert (decision.gate, decision.passed) == ("champion", passed)
+    assert decision.numbers["champion_wer"] == pytest.approx(champion / (5 * SENTENCES))
+
+
+def test_a_margin_allows_for_as_much() -> None:
+    tests, champion = [a_test_with(40)], [a_test_with(5)]
+    assert said(candidate(Target(margin=0.3), tests=tests, champion=champion)) == {"champion": True}
+    assert said(candidate(Target(compare=False), tests=tests, champion=champion)) == {}
+
+
+def test_only_tests_on_the_same_data_are_compared() -> None:
+    given = candidate(tests=[a_test_with(40, content="other")], champion=[a_test_with(5)])
+    (decision,) = builtin_gates(given)
+    assert decision.passed
+    assert "not compared" in decision.reason
+
+
+def test_the_newest_pair_of_tests_on_the_same_data_counts() -> None:
+    worse, better = a_test_with(40), a_test_with(5)
+    assert said(candidate(tests=[worse, better], champion=[a_test_with(5)])) == {"champion": False}
+    assert said(candidate(tests=[better, worse], champion=[a_test_with(5)])) == {"champion": True}
+
+
+def test_a_move_back_to_what_was_served_is_not_compared() -> None:
+    given = candidate(tests=[a_test_with(40)], champion=[a_test_with(5)], rollback=True)
+    assert said(given) == {"champion": True}
+
+
+def test_test_data_that_was_trained_on_is_a_no() -> None:
+    assert said(candidate(tests=[a_test_with(1, contaminated=3)])) == {"contamination": False}
+    assert said(candidate(tests=[a_test_with(1, contaminated=0)])) == {"contamination": True}
+    assert said(candidate(Target(contamination=False), tests=[a_test_with(1, contaminated=3)])) == {}
+
+
+@pytest.mark.parametrize(("days", "wanted", "passed"), [(400, 0, True), (-1, 0, False), (29, 30, False), (31, 30, True)])
+def test_expiry(days: float, wanted: float, passed: bool) -> None:
+    given = candidate(Target(expires_within_days=wanted), expires=days * DAY, now=0.0)
+    assert said(given) == {"expiry": passed}
+
+
+@pytest.mark.parametrize(("by", "passed"), [(None, False), ("ann", False), (" ANN ", False), ("bob", True)])
+def test_approval_is_by_somebody_else(by: str | None, passed: bool) -> None:
+    given = candidate(Target(approval=True), tags={"speech.approved_by": by} if by else {})
+    assert said(given) == {"approval": passed}
+
+
+@pytest.mark.parametrize("status", ["Failed", "Running", "not there"])
+def test_a_model_that_did_not_succeed_is_a_no(status: str) -> None:
+    assert said(candidate(model_status=status)) == {"model": False}
+
+
+# --- the hook -----------------------------------------------------------------------------------------------------------
+
+
+def ask(gate: Any) -> list[Decision]:
+    """What comes of a gate of somebody's plugin, next to the built-in ones."""
+
+    class Plugin:
+        promotion_gate = staticmethod(hookimpl(gate))
+
+    manager = create_manager({"SPEECH_MLFLOW_DISABLED_PLUGINS": "*"})
+    manager.register(Plugin(), name="theirs")
+    return list(evaluate(candidate(Target(max_wer=0.5), tests=[a_test_with(1)]), manager=manager))
+
+
+def test_a_plugins_gate_is_asked_after_ours() -> None:
+    decisions = ask(lambda candidate: Decision("friday", False, candidate.version.number))
+    assert [(one.gate, one.passed, one.reason) for one in decisions[1:]] == [("friday", False, "2")]
+    assert decisions[0].gate == "max_wer"
+
+
+def test_a_gate_may_say_nothing_or_several_things() -> None:
+    assert len(ask(lambda: None)) == 1
+    assert len(ask(lambda: [Decision("a", True, ""), Decision("b", False, "")])) == 3
+
+
+@pytest.mark.parametrize("junk", ["yes", True, [True], {"passed": True}])
+def test_a_gate_that_answers_junk_has_said_no(junk: object) -> None:
+    decision = ask(lambda: junk)[-1]
+    assert not decision.passed
+    assert "theirs" in decision.gate
+
+
+def test_a_gate_that_raises_has_said_no() -> None:
+    def gate() -> Decision:
+        raise PluginError("out of order")
+
+    decision = ask(gate)[-1]
+    assert not decision.passed
+    assert "out of order" in decision.reason
