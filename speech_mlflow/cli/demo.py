@@ -15,7 +15,7 @@ import click
 from speech_mlflow.cli.app import App, fields, percent, table
 from speech_mlflow.errors import PromotionError, SpeechMlflowError
 from speech_mlflow.progress import Progress, silent
-from speech_mlflow.settings import Settings
+from speech_mlflow.settings import FILE, Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
 MODEL = "clinic-en-us"
 DEPLOY_SECONDS = 300
-STEPS = 8
+STEPS = 7
+SETTINGS = """\
+# Settings of the demo: in this directory, every speech-mlflow command works on what the demo made.
+tracking_uri = "sqlite:///mlflow.db"
+experiment = "clinic"
+project = "clinic"
+state_dir = "speech"
+"""
 
 
 @dataclass
@@ -75,19 +82,24 @@ def demo(directory: Path, as_json: bool, debug: bool) -> None:
     """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    settings = Settings(
-        tracking_uri=f"sqlite:///{directory / 'mlflow.db'}",
-        artifact_location=str(directory / "mlartifacts"),
-        experiment="clinic",
-        project="clinic",
-        state_dir=directory / "speech",
-    )
-    app = App(settings, as_json)
+    (directory / FILE).write_text(SETTINGS, "utf-8")
+    app = App(_absolute(Settings.load(environ={}, directory=directory), directory), as_json)
     try:
         document = _tell(app, directory)
     finally:
         app.close()
     app.emit(document, lambda: _summary(document))
+
+
+def _absolute(settings: Settings, directory: Path) -> Settings:
+    """The settings of the demo's directory, for a process that runs elsewhere."""
+    return settings.model_copy(
+        update={
+            "tracking_uri": f"sqlite:///{directory / 'mlflow.db'}",
+            "artifact_location": str(directory / "mlartifacts"),
+            "state_dir": directory / settings.state_dir,
+        }
+    )
 
 
 def example_corpus() -> Path:
@@ -180,6 +192,7 @@ def _train(story: Story, data: list[Corpus]) -> TrainResult:
         registered_model=MODEL,
         project=story.app.project(story.speech),
         progress=story.progress,
+        **story.app.mlflow_options(),
     )
     story.app.say(
         f"    {'found' if result.reused else 'trained'}: {MODEL} version {result.version}, MLflow run {result.run_id}"
@@ -294,3 +307,4 @@ def _summary(document: dict[str, Any]) -> None:
     fields({f"{seconds:6.1f} s": title for title, seconds in document["seconds"].items()})
     fields({f"{document['total_seconds']:6.1f} s": "in all"})
     click.echo(f"\nSee it in MLflow:\n  {document['mlflow_ui']}")
+    click.echo(f"Go on with it:\n  cd {document['directory']} && speech-mlflow models list")
