@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
+import mlflow
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
@@ -71,13 +71,14 @@ def write(
     description = Model(run_id=run_id, model_id=logged_model_id) if model is None else model
     description.signature = description.signature or signature()
     _environment(folder)
-    mlflow.pyfunc.add_to_model(
-        description,
+    # what mlflow.pyfunc.add_to_model writes; importing that module takes seconds and warns of things inside MLflow
+    description.add_flavor(
+        "python_function",
         loader_module=LOADER_MODULE,
+        python_version=platform.python_version(),
         data=FILE,
-        conda_env="conda.yaml",
-        python_env="python_env.yaml",
-        model_config=MODEL_CONFIG,
+        env={"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+        config=MODEL_CONFIG,
     )
     description.add_flavor(FLAVOR, **asdict(described))
     _example(folder, description)

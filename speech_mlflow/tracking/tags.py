@@ -65,6 +65,15 @@ HOLD = "speech.hold"
 UID = "speech.uid"
 """Random id of a registered model, so that two MLflow servers may share one speech resource."""
 
+SERVED_VERSION = "speech.served_version"
+"""On a registered model: the version that the last promotion published as served. A target other than the default one adds
+its name, as in ``speech.served_version.west``; the same goes for ``speech.endpoint_id``."""
+
+# --- promotion runs ------------------------------------------------------------------------------------------------
+MODEL_VERSION = "speech.model_version"
+RESULT = "speech.result"
+REASON = "speech.reason"
+
 # --- code ----------------------------------------------------------------------------------------------------------
 VERSION = "speech.version"
 """Version of speech_mlflow that did the work."""

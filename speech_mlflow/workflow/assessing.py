@@ -24,7 +24,7 @@ from speech_mlflow.service.entities import Evaluation
 from speech_mlflow.tracking import values
 from speech_mlflow.workflow import evaluating, recording
 from speech_mlflow.workflow.choosing import Chosen
-from speech_mlflow.workflow.data import Uploaded
+from speech_mlflow.workflow.data import Uploaded, portable
 from speech_mlflow.workflow.evaluating import Outcome
 from speech_mlflow.workflow.recording import Result, Tested
 
@@ -49,7 +49,7 @@ def assess(
     for number, evaluation in enumerate(evaluations, 1):
         sides, archive = evaluating.read(speech, evaluation, progress=progress)
         outcomes += [sides[1], sides[2]]
-        files[f"service/evaluation-{number}.json"] = json.dumps(_without_links(evaluation), indent=1)
+        files[f"service/evaluation-{number}.json"] = json.dumps(portable(evaluation), indent=1)
         files[f"service/results-{number}.zip"] = archive
     references, untested = _references(corpus, outcomes)
     scored = [
@@ -140,7 +140,3 @@ def compare_scores(scores: Mapping[str, Score]) -> Comparison | ComparisonTable 
         (first, second), names = scores.values(), tuple(scores)
         return compare(first, second, names=(names[0], names[1]))
     return compare_all(scores)
-
-
-def _without_links(evaluation: Evaluation) -> dict[str, object]:
-    return {name: value for name, value in evaluation.to_json().items() if name not in {"self", "links"}}

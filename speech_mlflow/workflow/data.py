@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from speech_mlflow.corpus import Corpus, read_corpus
 from speech_mlflow.errors import CorpusError, DataError
 from speech_mlflow.progress import Progress
 from speech_mlflow.service import SpeechClient
-from speech_mlflow.service.entities import Dataset
+from speech_mlflow.service.entities import Dataset, Record, id_of
 from speech_mlflow.service.upload import find_dataset, upload_dataset
 from speech_mlflow.tracking.dataset import SpeechDataset
 
@@ -40,23 +40,37 @@ def read_all(
     with the problems of all corpora, DataError where there is none or a locale does not fit.
     """
     corpora: dict[str, Corpus] = {}
+    unreadable: list[CorpusError] = []
     for given in data:
-        corpus = given if isinstance(given, Corpus) else read_corpus(given, locale=locale, purpose=purpose)
+        try:
+            corpus = given if isinstance(given, Corpus) else read_corpus(given, locale=locale, purpose=purpose)
+        except CorpusError as error:
+            unreadable.append(error)
+            continue
         corpora.setdefault(f"{corpus.kind} {corpus.fingerprint}", corpus)
     found = list(corpora.values())
-    if not found:
+    if not found and not unreadable:
         raise DataError("no data was given", hint="name at least one folder, zip archive or text file")
     foreign = [f"{corpus.name} ({corpus.locale})" for corpus in found if corpus.locale.lower() != locale.lower()]
     if foreign:
         raise DataError(f"data of another locale than {locale}: {', '.join(foreign)}", hint="all parts have one locale")
-    problems = tuple(problem for corpus in found for problem in corpus.errors)
-    if len(found) == 1:
-        found[0].check()
-    elif problems:
-        raise CorpusError(
-            f"{len(problems)} errors in the data:\n" + "\n".join(str(problem) for problem in problems), problems=problems
-        )
+    _check(found, unreadable)
     return found
+
+
+def _check(corpora: Sequence[Corpus], unreadable: Sequence[CorpusError]) -> None:
+    """Raise CorpusError with everything that is wrong with any of the corpora."""
+    errors = list(unreadable)
+    for corpus in corpora:
+        try:
+            corpus.check()
+        except CorpusError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        problems = tuple(problem for error in errors for problem in error.problems)
+        raise CorpusError("\n".join(str(error) for error in errors), problems=problems)
 
 
 def upload(
@@ -111,3 +125,17 @@ def content_key(**parts: object) -> str:
 def display_name(name: str, key: str, attempt: int) -> str:
     """The ``displayName`` of what is made for a key: the service can be asked for it, so that it is made once."""
     return f"{name} [{key[:KEY_DIGITS]}{f'-{attempt}' if attempt > 1 else ''}]"
+
+
+def portable(entity: Record) -> dict[str, Any]:
+    """A record of the service without its URLs, which belong to one endpoint: references become ids."""
+
+    def without_urls(value: Any) -> Any:
+        if isinstance(value, dict):
+            if set(value) == {"self"}:
+                return id_of(str(value["self"]))
+            return {name: without_urls(part) for name, part in value.items() if name not in {"self", "links"}}
+        return [without_urls(part) for part in value] if isinstance(value, list) else value
+
+    record: dict[str, Any] = without_urls(entity.to_json())
+    return record

@@ -16,6 +16,7 @@ from speech_mlflow.tracking import mlmodel, models, runs, tags
 from speech_mlflow.tracking.registry import RUN_ARTIFACT
 from speech_mlflow.tracking.runs import Measured
 from speech_mlflow.tracking.store import Store
+from speech_mlflow.workflow.data import portable
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def finish(speech: SpeechClient, store: Store, run_id: str, model: CustomModel, 
         known_params=known.params,
         run_tags={tags.EXPIRES: expires.isoformat() if expires else None},
     )
-    runs.log_files(store, run_id, {**reports, "service/model.json": json.dumps(_without_links(model), indent=1)})
+    runs.log_files(store, run_id, {**reports, "service/model.json": json.dumps(portable(model), indent=1)})
     described = models.describe(model, speech.resource)
     with tempfile.TemporaryDirectory(prefix="speech-mlflow-") as folder:
         described_in = mlmodel.write(
@@ -83,8 +84,3 @@ def _reported(reports: Mapping[str, bytes]) -> dict[str, float]:
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 found[f"training.{name}"] = float(value)
     return found
-
-
-def _without_links(model: CustomModel) -> dict[str, Any]:
-    """The record without URLs: they belong to one endpoint, and change with it."""
-    return {name: value for name, value in model.to_json().items() if name not in {"self", "links"}}

@@ -21,7 +21,7 @@ from speech_mlflow.tracking.sources import SpeechCorpusSource, SpeechDatasetSour
 from speech_mlflow.tracking.store import Store, open_store
 from speech_mlflow.workflow.data import upload
 from tests.fixtures.mlflow import MlflowStore
-from tests.workflow.conftest import CLINIC, excerpt, speech, state_dir  # noqa: F401 - fixtures
+from tests.workflow.conftest import CLINIC, excerpt, speech  # noqa: F401 - a fixture
 
 ID = "9c142230-a9e4-4dbb-8cc7-70ca43d5cc91"
 

@@ -10,9 +10,9 @@ import pytest
 
 from speech_mlflow.connection import connect
 from speech_mlflow.corpus import Corpus, read_corpus
-from speech_mlflow.emulator import process
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.settings import Settings
+from tests.fixtures.emulator import RunningEmulator
 from tests.workflow.tools import Mlflow
 
 CLINIC = Path(__file__).parents[2] / "examples" / "clinic"
@@ -25,15 +25,9 @@ TEXT = (
 
 
 @pytest.fixture(scope="session")
-def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("service")
-    yield folder
-    process.stop(folder)
-
-
-@pytest.fixture(scope="session")
-def speech(state_dir: Path) -> Iterator[SpeechClient]:
-    with connect(Settings(state_dir=state_dir)) as client:
+def speech(emulator: RunningEmulator) -> Iterator[SpeechClient]:
+    """The service of the session, found through the settings."""
+    with connect(Settings(state_dir=emulator.state_dir)) as client:
         yield client
 
 
