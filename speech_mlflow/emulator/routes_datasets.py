@@ -120,7 +120,7 @@ def check_block_id(call: Call) -> str:
     if not 1 <= length <= MAX_BLOCK_ID_BYTES:
         raise invalid("InvalidParameter", f"blockid must be base64 of 1 to {MAX_BLOCK_ID_BYTES} bytes.", "blockid")
     present = call.core.store.blocks(call.id)
-    if present and len(present[0].name) != len(name):
+    if present and len(base64.b64decode(present[0].name)) != length:
         raise invalid("InvalidParameter", "All block ids of a dataset must have the same length.", "blockid")
     return name
 
