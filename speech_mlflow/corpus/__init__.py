@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from speech_mlflow.corpus.readers import CorpusReader, Member, Reading
     from speech_mlflow.corpus.records import KINDS, Line, Problem, Utterance
     from speech_mlflow.corpus.text import Text
+    from speech_mlflow.corpus.together import check_overlap, check_training
     from speech_mlflow.corpus.transcript import Transcript, TranscriptLine
 
 _HOME = {
@@ -28,6 +29,8 @@ _HOME = {
     "Transcript": "transcript",
     "TranscriptLine": "transcript",
     "Utterance": "records",
+    "check_overlap": "together",
+    "check_training": "together",
     "read_corpus": "corpus",
 }
 
@@ -43,6 +46,8 @@ __all__ = [
     "Transcript",
     "TranscriptLine",
     "Utterance",
+    "check_overlap",
+    "check_training",
     "read_corpus",
 ]
 

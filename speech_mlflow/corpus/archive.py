@@ -35,6 +35,8 @@ class Limits:
 
     entries: int = 20_000
     """The service takes 10,000 files; twice that leaves room for folders and what file managers add."""
+    directory_bytes: int = 16 * MIB
+    """Of the list of entries, which is parsed in memory. With names of 255 bytes and some extra fields it has 10 MiB."""
     total_bytes: int = 4 * GIB
     """Unpacked. The service takes zips of 2 GB, and speech shrinks by a fifth to a half where it has pauses."""
     entry_bytes: int = 1 * GIB
@@ -147,11 +149,9 @@ class Archive:
 
     def _look_over(self, file: BinaryIO) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
         with self._ours(None):
-            start, count = _read_frame(file, self.limits.entries)
+            start = _read_frame(file, self.limits)
             archive = zipfile.ZipFile(file)
         infos = archive.infolist()
-        if len(infos) != count:
-            raise self._error(None, f"says that it has {count} entries but has {len(infos)}")
         for info in infos:
             self._check_name(info)
             self._check_content(info)
@@ -259,8 +259,8 @@ class _Checked(io.RawIOBase):
         super().close()
 
 
-def _read_frame(file: BinaryIO, most: int) -> tuple[int, int]:
-    """Where the directory starts, and how many entries it has; BadZipFile unless all of the frame fits together.
+def _read_frame(file: BinaryIO, limits: Limits) -> int:
+    """Where the directory starts; BadZipFile unless all of the frame fits together.
 
     The end record must be the last thing in the file, the directory must lie right before it, and the archive must start with
     the file. Ordinary archives are like that; in others, two programs may see two different archives.
@@ -290,10 +290,12 @@ def _read_frame(file: BinaryIO, most: int) -> tuple[int, int]:
         raise zipfile.BadZipFile("it is one part of an archive in several parts")
     if start + length != end:
         raise zipfile.BadZipFile("its directory is not where it should be")
-    if count > most:
-        raise zipfile.BadZipFile(f"it has {count:,} entries; at most {most:,} are taken")
+    if count > limits.entries:
+        raise zipfile.BadZipFile(f"it has {count:,} entries; at most {limits.entries:,} are taken")
+    if length > limits.directory_bytes:
+        raise zipfile.BadZipFile(f"its directory has {length:,} bytes; at most {limits.directory_bytes:,} are taken")
     _walk(file, start, length, count)
-    return start, count
+    return start
 
 
 def _walk(file: BinaryIO, start: int, length: int, count: int) -> None:

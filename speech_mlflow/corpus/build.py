@@ -44,7 +44,7 @@ def build(reading: Reading, path: Path, locale: str, kind: str | None, purpose: 
     if reading.text is not None:
         if kind in AUDIO_KINDS:
             raise CorpusError(f"{path}: {kind} data are recordings, not a text file", hint="give their folder or zip")
-        return _build_text(reading.text, reading.problems, path, locale, kind)
+        return _build_text(reading.text, reading.problems, path, locale, kind, purpose)
     if kind is not None and kind not in AUDIO_KINDS:
         raise CorpusError(f"{path}: {kind} data are one text file", hint="give the file itself; it is not zipped")
     if not reading.audio and reading.transcript is not None and not reading.transcript.lines:
@@ -65,6 +65,9 @@ def _build_audio(reading: Reading, path: Path, locale: str, kind: str, purpose: 
     if kind == "Acoustic" and transcript is None:
         hint = "add a file of lines name.wav<TAB>text, or give the kind AudioFiles"
         problems.append(error("no-transcript", "there is no transcript (.txt or .tsv)", where, hint=hint))
+    if kind == "AudioFiles" and purpose == "training" and locale != "en-US":
+        what = f"training with recordings alone is not offered for {locale}"
+        problems.append(error("locale", what, where, hint="add a transcript"))
     if transcript is not None:
         found, rejected = _check_lines(transcript, recordings, locale, where, purpose)
         problems += found
@@ -115,7 +118,9 @@ def _utterances(
     )
 
 
-def _build_text(member: Member, problems: tuple[Problem, ...], path: Path, locale: str, kind: str | None) -> Parts:
+def _build_text(
+    member: Member, problems: tuple[Problem, ...], path: Path, locale: str, kind: str | None, purpose: str | None
+) -> Parts:
     most = MAX_TEXT[kind] if kind is not None else max(MAX_TEXT.values())
     if member.size > most:
         what = f"{path}: the file has {member.size:,} bytes; of {kind or 'any text'} at most {most:,} are taken"
@@ -126,6 +131,9 @@ def _build_text(member: Member, problems: tuple[Problem, ...], path: Path, local
     if member.size > MAX_TEXT[kind]:
         what = f"the file has {member.size:,} bytes; of {kind} at most {MAX_TEXT[kind]:,} are taken"
         problems = (*problems, error("large", what, member.path, hint="split it"))
+    if purpose == "testing":
+        hint = "test with recordings"
+        problems = (*problems, error("purpose", f"{kind} data are for training only", member.path, hint=hint))
     if kind == "Pronunciation" and locale.startswith("en"):
         text = decode(data, member.path, ansi=True)
     found, rejected = _check_text(text, kind, locale)

@@ -96,7 +96,7 @@ def check_transcript(transcript: Transcript, names: Mapping[str, str], where: st
     for name, path in names.items():
         if name not in told:
             hint = f"add a line to {transcript.file}"
-            yield warning("no-transcript", "has no transcript and is not uploaded", ascii_controls(path), hint=hint)
+            yield warning("audio-without-transcript", "has no transcript and is not uploaded", ascii_controls(path), hint=hint)
     if not told & names.keys():
         yield error("nothing-left", "no recording has a transcript", where)
 

@@ -92,11 +92,17 @@ class Corpus:
 
     def audio(self, utterance_id: str) -> bytes:
         """The WAV file of an utterance, as it is on disk. Raises CorpusError where there is none of that id."""
+        return self._member(utterance_id)[0].read()
+
+    def digest(self, utterance_id: str) -> str:
+        """The SHA-256 of that WAV file, as it was read. Raises CorpusError where there is none of that id."""
+        return self._member(utterance_id)[1]
+
+    def _member(self, utterance_id: str) -> tuple[Member, str]:
         try:
-            member, _ = self._members[utterance_id]
+            return self._members[utterance_id]
         except KeyError:
             raise CorpusError(f"{self.source}: there is no recording {utterance_id!r}") from None
-        return member.read()
 
     def _repr_html_(self) -> str:
         from speech_mlflow.corpus.profile import to_html

@@ -237,7 +237,14 @@ def test_zip64_is_read() -> None:
 def test_limits_hold_at_their_edge() -> None:
     data = io.BytesIO(zipped({"a.wav": bytes(100), "b.wav": bytes(100)}, zipfile.ZIP_STORED))
     assert len(Archive(data, limits=Limits(entries=2, total_bytes=200, entry_bytes=100)).entries) == 2
-    for limits in (Limits(entries=1), Limits(total_bytes=199), Limits(entry_bytes=99), Limits(ratio=0, ratio_from=99)):
+    assert len(Archive(data, limits=Limits(directory_bytes=102)).entries) == 2
+    for limits in (
+        Limits(entries=1),
+        Limits(directory_bytes=101),
+        Limits(total_bytes=199),
+        Limits(entry_bytes=99),
+        Limits(ratio=0, ratio_from=99),
+    ):
         with pytest.raises(ArchiveError):
             Archive(data, limits=limits)
 

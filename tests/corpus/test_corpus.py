@@ -106,6 +106,17 @@ def test_kind_given_against_what_is_there(tmp_path: Path) -> None:
     assert codes(read_corpus(path, locale="en-US", kind="Acoustic")) == [("error", "no-transcript")]
 
 
+def test_purposes_that_a_kind_does_not_serve(tmp_path: Path) -> None:
+    text = text_file(tmp_path, "hello\n")
+    assert codes(read_corpus(text, locale="en-US", purpose="training")) == []
+    assert codes(read_corpus(text, locale="en-US", purpose="testing")) == [("error", "purpose")]
+    audio = folder(tmp_path / "audio", {"a.wav": long_wav(39), "b.wav": long_wav(39)})
+    hours = ("warning", "hours")
+    assert codes(read_corpus(audio, locale="en-US", purpose="training")) == [hours]
+    assert codes(read_corpus(audio, locale="de-DE", purpose="training")) == [("error", "locale"), hours]
+    assert codes(read_corpus(audio, locale="de-DE", purpose="testing")) == [hours]
+
+
 def test_check_raises_with_all_problems_and_lists_some(tmp_path: Path) -> None:
     lines = "".join(f"x{n}.wav\n" for n in range(30))
     path = folder(tmp_path / "data", {"a.wav": wav(), "b.wav": wav(), "trans.txt": "a.wav\tfine\n" + lines})

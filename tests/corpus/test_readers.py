@@ -97,7 +97,7 @@ def test_decomposed_names_find_their_recording(tmp_path: Path) -> None:
 
 
 HELLO = "a.wav\thello\n"
-NO_TRANSCRIPT = ("warning", "no-transcript", "a.wav", None)
+NO_TRANSCRIPT = ("warning", "audio-without-transcript", "a.wav", None)
 NOTHING_LEFT = ("error", "nothing-left", "data", None)
 MISSING = ("error", "missing-audio", "trans.txt", 1)
 
