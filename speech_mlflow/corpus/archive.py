@@ -295,7 +295,7 @@ def _read_frame(file: BinaryIO, limits: Limits) -> int:
     if length > limits.directory_bytes:
         raise zipfile.BadZipFile(f"its directory has {length:,} bytes; at most {limits.directory_bytes:,} are taken")
     _walk(file, start, length, count)
-    return start
+    return int(start)
 
 
 def _walk(file: BinaryIO, start: int, length: int, count: int) -> None:
