@@ -14,10 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.plugins import registered
+
+if TYPE_CHECKING:
+    import pluggy
 
 _REMEMBERED = 1 << 18
 """Sentences kept by one normaliser, about 60 MB of ordinary ones."""
@@ -76,13 +79,13 @@ NOTHING = Normalizer("none", _unchanged)
 """Compares words as they stand, separated by white space."""
 
 
-def get_normalizer(locale_or_name: str) -> Normalizer:
+def get_normalizer(locale_or_name: str, *, manager: pluggy.PluginManager | None = None) -> Normalizer:
     """Find the normaliser for a locale ("en-GB") or by its name ("basic"), plugins included.
 
     A locale without rules of its own gets those of its language, else the ones called "basic". Raises ScoringError
     where the word is neither a name nor looks like a locale.
     """
-    known = normalizers()
+    known = normalizers(manager)
     by_name = {name.lower(): normalizer for name, normalizer in known.items()}
     if found := by_name.get(locale_or_name.lower()):
         return found
@@ -99,9 +102,9 @@ def get_normalizer(locale_or_name: str) -> Normalizer:
     )
 
 
-def normalizers() -> dict[str, Normalizer]:
+def normalizers(manager: pluggy.PluginManager | None = None) -> dict[str, Normalizer]:
     """All normalisers by name: built-in ones and those of plugins, which may replace them."""
-    return registered("register_normalizers", _name_of)
+    return registered("register_normalizers", _name_of, manager=manager)
 
 
 def _name_of(normalizer: Normalizer) -> str:

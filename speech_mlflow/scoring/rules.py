@@ -182,18 +182,16 @@ def _english_whole(digits: str) -> str:
 def _german_spoken(found: re.Match[str]) -> str:
     part = found.groupdict()
     if part["hour"]:
-        minute = part["minute"] or part["minute2"]
-        hour = (
-            spoken.german_number(part["hour"]).removesuffix("s")
-            if int(part["hour"]) == 1
-            else (spoken.german_number(part["hour"]))
-        )
-        if minute == "00":
+        minute = int(part["minute"] or part["minute2"])
+        hour = "ein" if int(part["hour"]) == 1 else spoken.german_number(part["hour"])
+        if not minute:
             return f" {hour} uhr "
-        return f" {hour} uhr {spoken.german_number(minute)} {'uhr ' if part['full'] else ''}"
+        return f" {hour} uhr {spoken.german_number(str(minute))} {'uhr ' if part['full'] else ''}"
     whole = part["whole"].replace(".", "")
     if part["fraction"]:
         return f" {spoken.german_decimal(whole, part['fraction'])} "
+    if whole != part["whole"] and len(whole) <= 6:
+        return f" {spoken.german_cardinal(int(whole))} "
     return f" {spoken.german_number(whole)} "
 
 

@@ -108,15 +108,23 @@ def english_decade(digits: str) -> str:
 
 
 def german_number(digits: str) -> str:
-    """``23`` as "drei und zwanzig": the service writes the parts of a number as separate words."""
+    """``23`` as "drei und zwanzig": the service writes the parts of a number as separate words.
+
+    Numbers from 1100 to 1999 are read as years, those that start with a zero and long ones digit by digit.
+    """
     if len(digits) > 6 or (len(digits) > 1 and digits[0] == "0"):
         return german_digits(digits)
     number = int(digits)
     if 1100 <= number < 2000:
         return _join(f"{_german_below_100(number // 100)} hundert", _german_rest(number % 100))
+    return german_cardinal(number)
+
+
+def german_cardinal(number: int) -> str:
+    """``1250``, written with a separator, as "ein tausend zwei hundert fünfzig"; up to 999999."""
     thousands, rest = divmod(number, 1000)
     if thousands:
-        return _join(f"{_german_unit(german_number(str(thousands)))} tausend", _german_rest(rest))
+        return _join(f"{_german_unit(_german_rest(thousands))} tausend", _german_rest(rest))
     return _german_rest(rest) or _GERMAN[0]
 
 
