@@ -227,6 +227,12 @@ class EvaluationProperties(Record):
             insertions=insertions,
         )
 
+    def token_error_rate(self, model: Literal[1, 2]) -> float | None:
+        """Token error rate of model 1 or 2, (S + D + I) / N from the counts; None while, or where, tokens are not counted."""
+        tokens: int | None = getattr(self, f"token_count{model}")
+        edits = [getattr(self, f"token_{edit}_count{model}") for edit in ("substitution", "deletion", "insertion")]
+        return None if not tokens or None in edits else sum(edits) / tokens
+
 
 class FilesLinks(Record):
     files: str | None = None

@@ -43,6 +43,7 @@ READ_TIMEOUT = 60.0
 WRITE_TIMEOUT = 600.0
 POOL_TIMEOUT = 5.0
 CONNECTIONS = 16
+KEEP_ALIVE = 3.0  # seconds idle; servers close after 5 and more, and a create must not run into that
 ANSWER_MAX = 64 * 2**20  # bytes of an answer that is held in memory
 ERROR_MAX = 64 * 2**10  # bytes of an error that are read; a page of an angry proxy may be much longer
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
@@ -124,7 +125,7 @@ class Transport:
             verify=_ssl_context(),
             follow_redirects=False,
             trust_env=not is_loopback(self.endpoint),  # a proxy of the environment has no business with this machine's own
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE),
         )
 
     def close(self) -> None:

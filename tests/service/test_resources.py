@@ -281,6 +281,14 @@ def test_rates_are_made_from_counts() -> None:
     assert properties.counts(2) is None
 
 
+def test_the_token_error_rate_is_made_from_counts() -> None:
+    """The sample of Microsoft's documentation: 20 edits in 165 tokens, and it says 0.1212."""
+    wire = {"tokenCount2": 165, "tokenSubstitutionCount2": 10, "tokenDeletionCount2": 1, "tokenInsertionCount2": 9}
+    properties = EvaluationProperties.model_validate({**wire, "tokenErrorRate2": 0.1212, "tokenCount1": -1})
+    assert properties.token_error_rate(2) == 20 / 165
+    assert properties.token_error_rate(1) is None
+
+
 def test_unknown_fields_survive_a_round_trip() -> None:
     wire = {
         "self": "https://h/speechtotext/evaluations/1?api-version=2025-10-15",
