@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -14,8 +15,11 @@ from tests.promotion.world import Service, World
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service process with three models that differ in one word each."""
     service = Service(tmp_path_factory.mktemp("service"))
-    yield service
-    service.close()
+    try:
+        service.train()
+        yield service
+    finally:
+        service.close()
 
 
 @pytest.fixture
@@ -24,4 +28,8 @@ def world(service: Service, mlflow_store: MlflowStore) -> Iterator[World]:
     service.tell(faults=[], clock=0)
     with service.connect() as speech:
         yield World(service, speech, mlflow_store.client)
-    service.tell(faults=[], clock=0)
+        service.tell(faults=[], clock=0)
+        for endpoint in list(speech.endpoints.list()):  # a resource has room for fifty
+            while not speech.endpoints.get(endpoint.id).done:
+                time.sleep(0.05)
+            speech.endpoints.delete(endpoint.id)

@@ -44,6 +44,11 @@ class Service:
         self.directory = directory
         self._process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.address: dict[str, str] = json.loads(_pipe(self._process.stdout).readline())
+        self.models: list[str] = []
+        self.broken = ""
+
+    def train(self) -> None:
+        """Train the models, and one whose files are broken thereafter, so that it cannot be deployed."""
         self.models = [self._train(number, word) for number, word in enumerate(WORDS)]
         self.broken = self._train(len(WORDS), "nothing")
         for path in self.directory.glob("models/**/words.json"):
