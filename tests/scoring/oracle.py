@@ -43,14 +43,20 @@ def corrupted(words: Sequence[str], vocabulary: Sequence[str], rate: float, chan
     return heard
 
 
+VOCABULARY = [f"w{number}" for number in range(2000)]
+
+
+def heard_again(references: Sequence[str], seed: int, rate: float) -> list[str]:
+    """What another recogniser makes of the same utterances."""
+    chance = random.Random(seed)
+    return [" ".join(corrupted(text.split(), VOCABULARY, rate, chance)) for text in references]
+
+
 def corpus(utterances: int, seed: int, rate: float = 0.12, words: int = 12) -> tuple[list[str], list[str]]:
     """References and hypotheses with about `rate` errors a word and a frequent-word distribution."""
     chance = random.Random(seed)
-    vocabulary = [f"w{number}" for number in range(2000)]
-    weights = list(accumulate(1 / (number + 1) for number in range(len(vocabulary))))
-    references, hypotheses = [], []
-    for _ in range(utterances):
-        reference = chance.choices(vocabulary, cum_weights=weights, k=chance.randint(1, 2 * words - 1))
-        references.append(" ".join(reference))
-        hypotheses.append(" ".join(corrupted(reference, vocabulary, rate, chance)))
-    return references, hypotheses
+    weights = list(accumulate(1 / (number + 1) for number in range(len(VOCABULARY))))
+    references = [
+        " ".join(chance.choices(VOCABULARY, cum_weights=weights, k=chance.randint(1, 2 * words - 1))) for _ in range(utterances)
+    ]
+    return references, heard_again(references, seed, rate)
