@@ -49,7 +49,7 @@ def _pack(core: Emulator, model: Record, package: Path) -> None:
     base = core.models.base(str(model.body["baseModel"]).rpartition("/")[2])
     if base is None:
         raise JobError("InvalidBaseModel", "The base model is not offered any more.")
-    names = ("displayName", "description", "locale", "customProperties", "customModelWeightPercent")
+    names = ("displayName", "description", "locale", "customProperties", "customModelWeightPercent", "learnt")
     description = {
         "source": core.resource_id,
         "engine": base.engine,

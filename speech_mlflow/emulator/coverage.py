@@ -74,7 +74,7 @@ RULES: tuple[Covered, ...] = (
     Covered("rule", "web hooks: challenge, signature, retries, ping, test", "emulated"),
     Covered("rule", "copy with authorisation and its expiry", "emulated"),
     Covered("rule", "time to live of transcriptions", "emulated"),
-    Covered("rule", "profanity filter modes", "emulated", "masked, removed or left in the display form"),
+    Covered("rule", "profanity filter modes, output format rules, punctuation modes None and Dictated", "emulated"),
     Covered("rule", "OPUS in OGG at the short audio URL", "not emulated", "WAV only"),
     Covered("rule", "WebSocket of the Speech SDK", "not emulated", "links.webSocket names an address that does not answer"),
     Covered("rule", "bring-your-own-storage", "not emulated"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speech_mlflow.corpus.wav import read_wav
+from speech_mlflow.emulator.display import ProfanityMode
 from speech_mlflow.emulator.engine import Recognition
+from speech_mlflow.emulator.formatting import NO_MARK, Writer
 from speech_mlflow.emulator.importing import download, keep_json, read_content
 from speech_mlflow.emulator.jobs import JobError, Outcome
 from speech_mlflow.emulator.normalising import normalise
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from speech_mlflow.emulator.core import Emulator
 
 Heard = Mapping[str, "Recognition | SpeechMlflowError"]
+PROFANITY: Mapping[str, ProfanityMode] = {"None": "raw", "Removed": "removed", "Tags": "tags", "Masked": "masked"}
 MAX_URL_BYTES = 1024 * 1024 * 1024
 
 
@@ -39,13 +43,13 @@ def run_evaluation(core: Emulator, record: Record) -> Outcome:
         for side in "12":
             model = _model(core, str(record.body[f"model{side}"]))
             heard = _transcribe(core, model, items)
-            tally, details = _score(core, utterances, heard, model.locale, side)
+            tally, details = _score(core, utterances, heard, model.writer, side)
             if tally is not None:
                 body[f"results{side}"] = tally.properties()
             files.extend(details)
             transcription = core.store.get("transcriptions", str(record.body[f"transcription{side}"]).rpartition("/")[2])
             if transcription is not None:
-                also.append((transcription, _transcription_outcome(core, transcription, heard, model.locale, utterances)))
+                also.append((transcription, _transcription_outcome(core, transcription, heard, model.writer, utterances)))
     return Outcome(body, tuple(files), also=tuple(also))
 
 
@@ -59,7 +63,7 @@ def run_transcription(core: Emulator, record: Record) -> Outcome:
                 raise JobError("InvalidDataset", "The dataset was deleted.")
             utterances: list[dict[str, Any]] = read_content(core, dataset)["utterances"]
             items = [(u["name"], named_link(core, u["blob"], folder / "audio", u["name"])) for u in utterances]
-            return _transcription_outcome(core, record, _transcribe(core, model, items), model.locale, utterances)
+            return _transcription_outcome(core, record, _transcribe(core, model, items), model.writer, utterances)
         return _transcribe_urls(core, record, model, folder)
 
 
@@ -82,7 +86,7 @@ def _transcribe_urls(core: Emulator, record: Record, model: Loadable, folder: Pa
             heard[name] = error
         sources.append({"name": name, "url": url, "milliseconds": milliseconds})
     heard.update(_transcribe(core, model, items) if items else {})
-    return _transcription_outcome(core, record, heard, model.locale, sources)
+    return _transcription_outcome(core, record, heard, model.writer, sources)
 
 
 def _model(core: Emulator, path: str) -> Loadable:
@@ -103,20 +107,20 @@ def _transcribe(core: Emulator, model: Loadable, items: list[tuple[str, Path]]) 
 
 
 def _score(
-    core: Emulator, utterances: list[dict[str, Any]], heard: Heard, locale: str, side: str
+    core: Emulator, utterances: list[dict[str, Any]], heard: Heard, writer: Writer, side: str
 ) -> tuple[Tally | None, list[NewFile]]:
     """Counts over the test set, and a file for each recording. Without transcripts nothing is counted."""
     tally, counted, files = Tally(), False, []
     for utterance in utterances:
         outcome = heard[utterance["name"]]
         recognition = outcome if isinstance(outcome, Recognition) else Recognition((), utterance["milliseconds"] / 1000, 0.0)
-        result = transcription_json(utterance["name"], recognition, locale, show_time(core.now()), words=True)
+        result = transcription_json(utterance["name"], recognition, writer, show_time(core.now()), words=True)
         reference = utterance["text"]
         if reference:
             counted = True
-            spoken = normalise(recognition.lexical, locale)
+            spoken = normalise(recognition.lexical, writer.locale)
             display = result["combinedRecognizedPhrases"][0]["display"]
-            aligned = tally.add(normalise(reference, locale), spoken, reference, display)
+            aligned = tally.add(normalise(reference, writer.locale), spoken, reference, display)
             best = result["recognizedPhrases"][0]["nBest"]
             if not best:
                 best.append({"confidence": 0.0, "lexical": "", "itn": "", "maskedITN": "", "display": ""})
@@ -125,17 +129,22 @@ def _score(
     return (tally if counted else None), files
 
 
-def _transcription_outcome(core: Emulator, record: Record, heard: Heard, locale: str, sources: list[dict[str, Any]]) -> Outcome:
+def _transcription_outcome(
+    core: Emulator, record: Record, heard: Heard, writer: Writer, sources: list[dict[str, Any]]
+) -> Outcome:
     """Result file of each recording and the report over all."""
     files: list[NewFile] = []
     details: list[dict[str, Any]] = []
-    words = bool(record.body["settings"].get("wordLevelTimestampsEnabled"))
+    settings = record.body["settings"]
+    words = bool(settings.get("wordLevelTimestampsEnabled"))
+    mode = PROFANITY[settings.get("profanityFilterMode", "Masked")]
+    writer = replace(writer, profanity=mode, mark=settings.get("punctuationMode") not in NO_MARK)
     milliseconds = 0
     for source in sources:
         outcome = heard[source["name"]]
         shown = {"sourceUrl": source["url"]} if "url" in source else {"source": source["name"]}
         if isinstance(outcome, Recognition):
-            result = transcription_json(source.get("url", source["name"]), outcome, locale, show_time(core.now()), words=words)
+            result = transcription_json(source.get("url", source["name"]), outcome, writer, show_time(core.now()), words=words)
             file = keep_json(core, f"{source['name']}.json", "Transcription", result)
             files.append(file)
             milliseconds += source["milliseconds"]

@@ -25,6 +25,7 @@ from speech_mlflow.emulator.engine import (
     engines,
     get_engine,
 )
+from speech_mlflow.emulator.formatting import Writer, read_rules
 from speech_mlflow.emulator.lifecycle import DeprecationDates, base_dates, custom_dates
 from speech_mlflow.emulator.options import Options
 from speech_mlflow.emulator.store import Record, Store
@@ -61,7 +62,7 @@ class Loadable:
     base_key: str
     model_dir: Path | None
     key: str
-    locale: str
+    writer: Writer
 
 
 class Models:
@@ -116,11 +117,14 @@ class Models:
         base = self._base.get(str(record.body["baseModel"]).rpartition("/")[2])
         if base is None:
             return None
-        return self._loadable(path, base, self._options.state_dir / record.body["directory"])
+        directory = self._options.state_dir / record.body["directory"]
+        return self._loadable(path, base, directory, learnt=bool(record.body.get("learnt", True)))
 
-    def _loadable(self, path: str, base: BaseModel, directory: Path | None) -> Loadable:
-        key = f"{path}@{base.engine}/{self._engines[base.engine].version}"
-        return Loadable(path, base.engine, base.spec.key, directory, key, base.spec.locale)
+    def _loadable(self, path: str, base: BaseModel, directory: Path | None, *, learnt: bool = True) -> Loadable:
+        """``learnt`` False: the model only writes differently, and hears with its base model."""
+        key = f"{path if learnt else base.path}@{base.engine}/{self._engines[base.engine].version}"
+        writer = Writer(base.spec.locale, read_rules(directory))
+        return Loadable(path, base.engine, base.spec.key, directory if learnt else None, key, writer)
 
     # working
 

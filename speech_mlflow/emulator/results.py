@@ -10,31 +10,15 @@ import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from speech_mlflow.emulator.engine import Hypothesis, Recognition
+from speech_mlflow.emulator.formatting import Writer
 from speech_mlflow.scoring.alignment import AlignedWord, align
 
 TICKS = 10_000_000
 """Ticks of 100 ns in a second."""
 ERROR_KINDS = ("punctuation", "capitalization", "inverseTextNormalization", "lexical", "others")
-
-
-class Forms(NamedTuple):
-    """The written forms of what was said."""
-
-    itn: str
-    masked_itn: str
-    display: str
-
-
-def display_forms(lexical: str, locale: str, *, profanity: str = "masked") -> Forms:
-    """Written forms of recognised words."""
-    try:
-        from speech_mlflow.emulator.display import display_form
-    except ModuleNotFoundError:
-        return Forms(lexical, lexical, lexical[:1].upper() + lexical[1:] + "." if lexical else "")
-    return Forms(*display_form(lexical, locale))
 
 
 def span(seconds: float) -> str:
@@ -43,9 +27,9 @@ def span(seconds: float) -> str:
     return f"PT{text or '0'}S"
 
 
-def hypothesis_json(hypothesis: Hypothesis, locale: str, *, profanity: str = "masked", words: bool = False) -> dict[str, Any]:
+def hypothesis_json(hypothesis: Hypothesis, writer: Writer, *, words: bool = False) -> dict[str, Any]:
     """One entry of ``nBest``."""
-    forms = display_forms(hypothesis.lexical, locale, profanity=profanity)
+    forms = writer.forms(hypothesis.lexical)
     shown: dict[str, Any] = {
         "confidence": round(hypothesis.confidence, 7),
         "lexical": hypothesis.lexical,
@@ -69,11 +53,11 @@ def hypothesis_json(hypothesis: Hypothesis, locale: str, *, profanity: str = "ma
 
 
 def transcription_json(
-    source: str, recognition: Recognition, locale: str, timestamp: str, *, words: bool = False
+    source: str, recognition: Recognition, writer: Writer, timestamp: str, *, words: bool = False
 ) -> dict[str, Any]:
     """The result file of one recording."""
     best = recognition.nbest[0] if recognition.nbest else Hypothesis("", 0.0)
-    forms = display_forms(best.lexical, locale)
+    forms = writer.forms(best.lexical)
     ticks = round(recognition.audio_seconds * TICKS)
     phrase: dict[str, Any] = {
         "recognitionStatus": "Success" if recognition.nbest else "NoMatch",
@@ -82,7 +66,7 @@ def transcription_json(
         "duration": span(recognition.audio_seconds),
         "offsetInTicks": 0,
         "durationInTicks": ticks,
-        "nBest": [hypothesis_json(item, locale, words=words) for item in recognition.nbest],
+        "nBest": [hypothesis_json(item, writer, words=words) for item in recognition.nbest],
     }
     return {
         "source": source,

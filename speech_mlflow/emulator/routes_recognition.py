@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import array
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from speech_mlflow.corpus.wav import Wav, read_wav
+from speech_mlflow.emulator.display import ProfanityMode
 from speech_mlflow.emulator.engine import Recognition
+from speech_mlflow.emulator.formatting import Writer
 from speech_mlflow.emulator.problems import SHORT_AUDIO_SECONDS, short_audio
 from speech_mlflow.emulator.recognition import Loadable
-from speech_mlflow.emulator.results import TICKS, display_forms, hypothesis_json
+from speech_mlflow.emulator.results import TICKS, hypothesis_json
 from speech_mlflow.emulator.routing import Answer, Call, Route
 from speech_mlflow.emulator.store import Record
 from speech_mlflow.errors import AudioError
@@ -19,6 +23,7 @@ RECOGNITION = "/speech/recognition/conversation/cognitiveservices/v1"
 AUDIO = ("audio/wav", "audio/x-wav", "audio/wave")
 SILENCE = 64
 """Loudest sample of a recording that is called silent, of 32767."""
+PROFANITY: Mapping[str, ProfanityMode] = {"masked": "masked", "removed": "removed", "raw": "raw"}
 WRONG_ID = "Invalid CID or language"
 
 
@@ -30,14 +35,14 @@ def recognize(call: Call) -> Answer:
         raise short_audio(400, "The parameter language is required.")
     if style not in ("simple", "detailed"):
         raise short_audio(400, "format must be simple or detailed.")
-    profanity = call.query.get("profanity", "masked").lower()
-    if profanity not in ("masked", "removed", "raw"):
+    profanity = PROFANITY.get(call.query.get("profanity", "masked").lower())
+    if profanity is None:
         raise short_audio(400, "profanity must be masked, removed or raw.")
     endpoint, model = _served(call, language)
     audio = _audio(call.body)
     with call.core.concurrency.slot(endpoint.id if endpoint else "base"):
         recognition = _hear(call, model)
-    return Answer(200, _result(recognition, audio, model.locale, style, profanity, call.body))
+    return Answer(200, _result(recognition, audio, replace(model.writer, profanity=profanity), style, call.body))
 
 
 def _served(call: Call, language: str) -> tuple[Record | None, Loadable]:
@@ -86,7 +91,7 @@ def _hear(call: Call, model: Loadable) -> Recognition:
     raise short_audio(400, f"The audio cannot be recognised: {heard}")
 
 
-def _result(recognition: Recognition, audio: Wav, locale: str, style: str, profanity: str, body: bytes) -> dict[str, Any]:
+def _result(recognition: Recognition, audio: Wav, writer: Writer, style: str, body: bytes) -> dict[str, Any]:
     ticks = round(audio.seconds * TICKS)
     if not recognition.nbest:
         status = "InitialSilenceTimeout" if _is_silent(audio, body) else "NoMatch"
@@ -97,11 +102,11 @@ def _result(recognition: Recognition, audio: Wav, locale: str, style: str, profa
         offset = round(best.words[0].offset * TICKS)
         duration = round((best.words[-1].offset + best.words[-1].duration) * TICKS) - offset
     result: dict[str, Any] = {"RecognitionStatus": "Success", "Offset": offset, "Duration": duration}
-    forms = display_forms(best.lexical, locale, profanity=profanity)
+    forms = writer.forms(best.lexical)
     if style == "simple":
         return {**result, "DisplayText": forms.display}
     names = {"confidence": "Confidence", "lexical": "Lexical", "itn": "ITN", "maskedITN": "MaskedITN", "display": "Display"}
-    shown = [hypothesis_json(item, locale, profanity=profanity) for item in recognition.nbest]
+    shown = [hypothesis_json(item, writer) for item in recognition.nbest]
     return {
         **result,
         "DisplayText": forms.display,

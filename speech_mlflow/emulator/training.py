@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speech_mlflow.emulator.engine import TrainingReport, TrainingRequest
+from speech_mlflow.emulator.engine import TrainingRequest
+from speech_mlflow.emulator.formatting import write_rules
 from speech_mlflow.emulator.importing import keep_json, read_content
 from speech_mlflow.emulator.jobs import JobError, Outcome
 from speech_mlflow.emulator.normalising import normalise, plain, spoken_digits
@@ -30,23 +31,24 @@ def run_training(core: Emulator, record: Record) -> Outcome:
     if base is None:
         raise JobError("InvalidBaseModel", "The base model is not offered any more.")
     with core.blobs.workspace() as folder:
-        request, skipped = _request(core, record, folder, base.spec.key)
+        lesson = _gather(core, record, folder, base.spec.key)
         output = folder / "model"
-        try:
-            report = core.models.train(base.engine, request, output)
-        except EngineError as error:
-            core.raise_when_stopping()
-            raise JobError("PipelineError", f"Training failed: {error.message}") from None
-        return keep_model(core, record, output, report, skipped)
-
-
-def keep_model(core: Emulator, record: Record, output: Path, report: TrainingReport, skipped: list[dict[str, str]]) -> Outcome:
-    """Move a trained model to its place and describe it."""
-    directory, files = install(core, record, output)
-    shown = asdict(report)
-    shown["skipped"] = [*skipped, *shown["skipped"]]
-    files.append(keep_json(core, "report.json", "ModelReport", shown))
-    return Outcome({"customModelWeightPercent": report.weight_percent, "directory": directory}, tuple(files))
+        shown: dict[str, Any] = {"skipped": []}
+        if lesson.learns:
+            try:
+                shown = asdict(core.models.train(base.engine, lesson.request, output))
+            except EngineError as error:
+                core.raise_when_stopping()
+                raise JobError("PipelineError", f"Training failed: {error.message}") from None
+        if lesson.formats:
+            write_rules(output, lesson.formats)
+        if not output.exists():
+            raise JobError("InvalidDataset", "There is nothing in the datasets to learn from.")
+        directory, files = install(core, record, output)
+        shown["skipped"] = [*lesson.skipped, *shown["skipped"]]
+        files.append(keep_json(core, "report.json", "ModelReport", shown))
+        weight = shown.get("weight_percent", record.body.get("customModelWeightPercent"))
+        return Outcome({"customModelWeightPercent": weight, "directory": directory, "learnt": lesson.learns}, tuple(files))
 
 
 def install(core: Emulator, record: Record, output: Path) -> tuple[str, list[NewFile]]:
@@ -71,11 +73,24 @@ def install(core: Emulator, record: Record, output: Path) -> tuple[str, list[New
     return directory, files
 
 
-def _request(core: Emulator, record: Record, folder: Path, base_key: str) -> tuple[TrainingRequest, list[dict[str, str]]]:
-    """Everything that the data sets teach, and what was left out of it."""
+@dataclass
+class _Lesson:
+    """Everything that data sets teach, and what was left out of it."""
+
+    request: TrainingRequest
+    formats: list[str] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is something to hear better with; an output format only changes how it is written."""
+        return bool(self.request.sentences or self.request.pronunciations or self.request.audio)
+
+
+def _gather(core: Emulator, record: Record, folder: Path, base_key: str) -> _Lesson:
     locale = str(record.body["locale"])
     request = TrainingRequest(base_key, locale, weight_percent=record.body.get("customModelWeightPercent"))
-    skipped: list[dict[str, str]] = []
+    lesson = _Lesson(request)
     for path in record.body["datasets"]:
         dataset = core.store.get("datasets", path.rpartition("/")[2])
         if dataset is None:
@@ -83,12 +98,14 @@ def _request(core: Emulator, record: Record, folder: Path, base_key: str) -> tup
         content = read_content(core, dataset)
         request.sentences.extend(content.get("sentences", ()))
         request.pronunciations.extend((displayed, spoken) for displayed, spoken in content.get("pronunciations", ()))
-        skipped.extend(
+        if "formatting" in content:
+            lesson.formats.append(content["formatting"])
+        lesson.skipped.extend(
             {"item": word, "reason": "the engine learns no phones of structured text"} for word, _ in content.get("phones", ())
         )
         for utterance in content.get("utterances", ()):
-            _learn_utterance(core, request, utterance, locale, folder / dataset.id, skipped)
-    return request, skipped
+            _learn_utterance(core, request, utterance, locale, folder / dataset.id, lesson.skipped)
+    return lesson
 
 
 def _learn_utterance(
