@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from speech_mlflow import workflow
+from speech_mlflow.corpus import Corpus
+from speech_mlflow.errors import TrackingError
+from speech_mlflow.service import SpeechClient
+from speech_mlflow.tracking import registry, runs, tags
+from speech_mlflow.tracking.lineage import lineage
+from speech_mlflow.tracking.runs import Work
+from speech_mlflow.tracking.store import open_store
+from tests.workflow.conftest import mlflow, speech, testing, text  # noqa: F401 - fixtures
+from tests.workflow.tools import Mlflow
+
+ENDPOINT = "4e1b1c5e-1111-4111-8111-111111111111"
+
+
+@pytest.fixture
+def chain(speech: SpeechClient, text: Path, testing: Corpus, mlflow: Mlflow) -> tuple[str, str, str]:  # noqa: F811
+    """Ids of the train run, test run and promotion run of one version."""
+    trained = workflow.train(speech, name="first", data=[text], registered_model="clinic", weight_percent=90, **mlflow.where)
+    tested = workflow.test(speech, data=testing, models=["base", trained.model], **mlflow.where)
+    registry.set_stage(mlflow.client, "clinic", "1", "Production")
+    # what a promotion leaves in MLflow
+    store = open_store(mlflow.uri, experiment="speech promotions")
+    promotion = {
+        tags.REGISTERED_MODEL: "clinic",
+        tags.MODEL_VERSION: "1",
+        tags.MODEL_ID: trained.model.id,
+        tags.ENDPOINT_ID: ENDPOINT,
+        tags.RESULT: "served",
+    }
+    begun = runs.begin(store, Work(tags.KIND_PROMOTION, "plan", "clinic 1", tags=promotion))
+    runs.log(store, begun.id, params={"who": "ada", "why": "it is better"})
+    runs.finish(store, begun.id)
+    mlflow.client.set_registered_model_tag("clinic", tags.ENDPOINT_ID, ENDPOINT)
+    mlflow.client.set_registered_model_tag("clinic", tags.SERVED_VERSION, "1")
+    return trained.run_id, tested.run_id, begun.id
+
+
+def test_the_chain_is_the_same_from_every_link(chain: tuple[str, str, str], mlflow: Mlflow) -> None:  # noqa: F811
+    train, test, promotion = chain
+    asked = ("clinic/1", "clinic/Production", train, promotion, ENDPOINT)
+    found = {reference: lineage(mlflow.client, reference) for reference in asked}
+    kinds = ["data", "base model", "train", "model", "test", "version", "promotion", "endpoint"]
+    for reference, one in found.items():
+        assert {node.kind for node in one.nodes.values()} == set(kinds), reference
+        assert set(one.edges) == set(found["clinic/1"].edges)
+    assert {reference: one.focus for reference, one in found.items()} == {
+        "clinic/1": "version clinic/1",
+        "clinic/Production": "version clinic/1",
+        train: f"train {train}",
+        promotion: f"promotion {promotion}",
+        ENDPOINT: f"endpoint {ENDPOINT}",
+    }
+    both = lineage(mlflow.client, test)
+    assert both.focus == f"test {test}"
+    assert set(found["clinic/1"].edges) <= set(both.edges), "a test leads to the chains of both models"
+
+    chain_ = found["clinic/1"]
+    assert [node.title for node in chain_.before(f"train {train}")] == ["related-text", "20250115"]
+    (endpoint,) = chain_.of_kind("endpoint")
+    assert endpoint.facts == {"serves": "clinic/1"}
+    (promoted,) = chain_.of_kind("promotion")
+    assert (promoted.facts["who"], promoted.facts["why"], promoted.facts["result"]) == ("ada", "it is better", "served")
+    assert chain_.after(promoted.id) == [endpoint]
+    wer = mlflow.client.get_model_version("clinic", "1").tags[tags.WER]
+    (tested,) = chain_.of_kind("test")
+    assert tested.facts["WER"] == f"{float(wer):.2%}"
+    assert chain_.to_dict()["focus"] == "version clinic/1"
+
+
+def test_the_drawing_shows_data_first_and_the_endpoint_last(chain: tuple[str, str, str], mlflow: Mlflow) -> None:  # noqa: F811
+    lines = str(lineage(mlflow.client, "clinic/1")).splitlines()
+    words = [line.lstrip(" │├└─").split()[0] for line in lines]
+    assert words == ["data", "base", "train", "model", "test", "version", "promotion", "endpoint"]
+    assert lines[5].endswith("<")
+    assert "stage Production" in lines[5]
+    assert lines[-1].strip().startswith("└─ endpoint")
+
+
+def test_what_is_not_there_is_said(mlflow: Mlflow) -> None:  # noqa: F811
+    for reference in ("clinic/7", "f" * 32, ENDPOINT):
+        with pytest.raises(TrackingError):
+            lineage(mlflow.client, reference)
+    run = mlflow.client.create_run("0")
+    with pytest.raises(TrackingError, match="no train, test or promotion"):
+        lineage(mlflow.client, run.info.run_id)
