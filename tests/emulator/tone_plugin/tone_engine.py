@@ -37,7 +37,7 @@ KNOWN = (
 )
 TONE_SECONDS, GAP_SECONDS = 0.1, 0.05
 STEP_HZ, LOWEST_HZ, PITCHES = 10, 400, 650
-KINDS = ("Acoustic", "Language", "LanguageMarkdown", "Pronunciation")
+KINDS = ("Acoustic", "Language", "LanguageMarkdown", "Pronunciation", "OutputFormatting")
 
 
 def pitch(word: str) -> int:
