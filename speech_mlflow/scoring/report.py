@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -108,77 +109,70 @@ def render_report(
     sounds = embed_audio(scores, rows, audio, audio_limit)
     data = report_data(scores, rows, labels, references, columns)
     data["audio"] = sorted(sounds.recordings)
-    if comparison is None and len(scores) > 1 and len(first):
-        comparison = compare_all(scores, groups=_drawn_by(labels), resamples=resamples, seed=seed)
     script = _asset("report.js")
-    page = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            title=title,
-            metadata=metadata or {},
-            scores=scores,
-            first=first,
-            rows=len(rows),
-            script=script,
-            script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            style=_asset("report.css"),
-            data=script_json(data),
-            recordings=script_json(sounds.recordings),
-            audio_message=sounds.message,
-            groups=labels,
-            extra_columns=list(columns),
-            **_summary(scores, comparison, labels, resamples, seed),
-            **_tables(scores, labels),
-        )
+    return _render(
+        "report.html.j2",
+        title=title,
+        metadata=metadata or {},
+        scores=scores,
+        first=first,
+        rows=len(rows),
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=_asset("report.css"),
+        data=script_json(data),
+        recordings=script_json(sounds.recordings),
+        audio_message=sounds.message,
+        groups=labels,
+        extra_columns=list(columns),
+        group_tables=_group_tables(scores, labels),
+        **_summary(scores, comparison, labels, resamples, seed),
+        **_word_tables(scores),
     )
-    # a lone surrogate in a name cannot be written to a file
-    return page.encode("utf-8", "replace").decode()
 
 
 def figures(
     scores: Mapping[str, Score], *, comparison: ComparisonTable | None = None, resamples: int = 10_000, seed: int = 0
 ) -> dict[str, str]:
     """The plots of the report as SVG files, by name without ending."""
-    first = next(iter(scores.values()))
-    summary = _summary(scores, comparison, first.groups, resamples, seed)
-    found = {"wer": summary["wer_plot"], "kinds": summary["kinds_plot"], "distribution": summary["distribution_plot"]}
-    if summary["difference_plot"]:
-        found["difference"] = summary["difference_plot"]
-    for table in _tables(scores, first.groups)["group_tables"]:
-        found[f"by_{table.name}"] = table.plot
-    return {name: str(plot) for name, plot in found.items()}
+    groups = next(iter(scores.values())).groups
+    summary = _summary(scores, comparison, groups, resamples, seed)
+    found = {name: summary[f"{name}_plot"] for name in ("wer", "difference", "kinds", "distribution")}
+    for table in _group_tables(scores, groups):
+        found[f"by_{re.sub(r'[^A-Za-z0-9_-]+', '_', table.name)}"] = table.plot
+    return {name: _writable(plot) for name, plot in found.items() if plot is not None}
 
 
 def score_html(score: Score, count: int = 5) -> str:
     """A score as a fragment of HTML, for notebooks."""
     worst = score.worst(count) if score.references is not None else []
-    interval = wer_interval(score) if len(score) else None
-    return _environment().get_template("score.html.j2").render(score=score, interval=interval, worst=worst)
+    return _render("score.html.j2", score=score, interval=wer_interval(score) if len(score) else None, worst=worst)
 
 
 def comparison_html(comparison: Comparison, count: int = 5) -> str:
     """A comparison as a fragment of HTML, for notebooks."""
-    return (
-        _environment()
-        .get_template("comparison.html.j2")
-        .render(
-            pair=comparison,
-            scores=dict(zip(comparison.names, (comparison.first, comparison.second), strict=True)),
-            plot=plots.difference_plot([comparison]),
-            better=comparison.better(count),
-            worse=comparison.worse(count),
-        )
+    return _render(
+        "comparison.html.j2",
+        pair=comparison,
+        scores=dict(zip(comparison.names, (comparison.first, comparison.second), strict=True)),
+        plot=plots.difference_plot([comparison]),
+        better=comparison.better(count),
+        worse=comparison.worse(count),
     )
 
 
 def table_html(table: ComparisonTable) -> str:
     """A comparison of many models as a fragment of HTML, for notebooks."""
-    return (
-        _environment()
-        .get_template("comparison_table.html.j2")
-        .render(table=table, plot=plots.difference_plot(list(table.pairs.values())))
-    )
+    return _render("comparison_table.html.j2", table=table, plot=plots.difference_plot(list(table.pairs.values())))
+
+
+def _render(template: str, **values: Any) -> str:
+    return _writable(_environment().get_template(template).render(**values))
+
+
+def _writable(page: str) -> str:
+    """Without lone surrogates, which a text may hold and no file can."""
+    return page.encode("utf-8", "replace").decode()
 
 
 def _checked_columns(columns: Mapping[str, Sequence[object]], count: int) -> dict[str, list[object]]:
@@ -189,14 +183,12 @@ def _checked_columns(columns: Mapping[str, Sequence[object]], count: int) -> dic
     return read
 
 
-def _drawn_by(labels: Groups) -> Any:
-    return labels if labels else False
-
-
 def _summary(
     scores: Mapping[str, Score], comparison: ComparisonTable | None, labels: Groups, resamples: int, seed: int
 ) -> dict[str, Any]:
-    groups = _drawn_by(labels)
+    groups = labels or False
+    if comparison is None and len(scores) > 1 and len(next(iter(scores.values()))):
+        comparison = compare_all(scores, groups=groups, resamples=resamples, seed=seed)
     intervals = {
         name: wer_interval(score, groups=groups, resamples=resamples, seed=seed) if len(score) else Interval(0, 0, 0.95, "", 0)
         for name, score in scores.items()
@@ -211,13 +203,16 @@ def _summary(
     }
 
 
-def _tables(scores: Mapping[str, Score], labels: Groups) -> dict[str, Any]:
+def _group_tables(scores: Mapping[str, Score], labels: Groups) -> list[GroupTable]:
+    return [_group_table(scores, name, column) for name, column in labels.items()]
+
+
+def _word_tables(scores: Mapping[str, Score]) -> dict[str, Any]:
     errors = [score.word_errors for score in scores.values()]
     confusions = _together([found.substitutions for found in errors])
     missed = [{word.word: word.missed for word in found.missed(None)} for found in errors]
     occurrences = errors[0].occurrences
     return {
-        "group_tables": [_group_table(scores, name, column) for name, column in labels.items()],
         "confusions": [WordRow(words, counts) for words, counts in confusions],
         "missed": [WordRow((word,), counts, occurrences[word]) for word, counts in _together(missed)],
         "inserted": [WordRow((word,), counts) for word, counts in _together([found.insertions for found in errors])],
