@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from speech_mlflow.errors import OperationFailedError, PromotionError, StalePlanError, WaitTimeoutError
 from speech_mlflow.progress import ProgressEvent
+from speech_mlflow.promotion import registry
 from speech_mlflow.promotion.claim import Claim
 from speech_mlflow.promotion.journal import Journal
 from speech_mlflow.promotion.observed import EndpointState, observe, state_of
@@ -93,12 +94,14 @@ class Writer:
         return self._only(state_of(made))
 
     def _only(self, made: EndpointState) -> EndpointState:
-        """Of several with our mark the oldest stays. The one just made, which nobody knows of, goes where it is not that."""
-        seen = observe(self.speech, self.model, self.target)
+        """Of several with our mark the published one stays, else the oldest. The one just made, which nobody knows of, goes
+        where it is not that, whoever holds the claim by now: nobody else would know that it may go."""
+        now = registry.read(self.run.client, self.model.name)
+        seen = observe(self.speech, now, self.target)
         if seen.endpoint is None or made.id not in {one.id for one in seen.duplicates}:
             return made
-        self.settle(made.id, failed_too=True)  # the service deletes nothing that it is at work on
-        self.claim.check()
+        while not state_of(self.speech.endpoints.get(made.id)).done:  # the service deletes nothing that it is at work on
+            self.options.pause(1.0)
         self.speech.endpoints.delete(made.id)
         self.report("write", f"deleted endpoint {made.id}, just made: {seen.endpoint.id} was there before")
         return seen.endpoint

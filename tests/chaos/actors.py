@@ -8,7 +8,9 @@ from typing import Any
 from speech_mlflow.promotion.target import Target
 
 
-def apply_once(uri: str, address: dict[str, str], name: str, target: dict[str, Any], environ: dict[str, str]) -> None:
+def apply_once(
+    uri: str, address: dict[str, str], name: str, target: dict[str, Any], environ: dict[str, str], claim: float = 30.0
+) -> None:
     """One go, in a process that may be made to die in it."""
     os.environ.update(environ)
     from mlflow import MlflowClient

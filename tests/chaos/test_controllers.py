@@ -1,0 +1,130 @@
+"""Several controllers at once, killed, paused and ended: there is one endpoint, and it serves what the registry says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.chaos.actors import apply_once, control
+from tests.promotion.world import NAME, World, versions_served
+
+PATIENCE = 180.0
+
+
+@contextmanager
+def controllers(world: World, processes: Any, count: int, **settings: float) -> Iterator[list[Any]]:
+    """So many controller processes, all at work."""
+    started = [processes.Event() for _ in range(count)]
+    arguments = (world.client.tracking_uri, world.service.address)
+    children = [processes.Process(target=control, args=(*arguments, event, settings)) for event in started]
+    for child in children:
+        child.start()
+    try:
+        assert all(event.wait(PATIENCE) for event in started)
+        yield children
+    finally:
+        for child in children:
+            if child.is_alive():
+                child.kill()
+            child.join(30)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def settled(world: World, version: str) -> Callable[[], bool]:
+    """Whether the registry says that this version is served, and no promotion is under way."""
+
+    def is_settled() -> bool:
+        runs = world.runs()
+        return world.tag("speech.served_version") == version and all(
+            run.data.tags.get("speech.open") == "false" for run in runs
+        )
+
+    return is_settled
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_controllers_at_once_make_one_endpoint_and_each_change_once(world: World, processes: Any, count: int) -> None:
+    world.register()
+    with controllers(world, processes, count) as children:
+        for version in ("1", "2", "1"):
+            world.move(version)
+            until(settled(world, version))
+            versions_served(world, version)
+        runs = len(world.runs())
+        time.sleep(1.5)  # every controller has looked at everything again
+        assert len(world.runs()) == runs == 3
+        assert world.results() == ["served", "served", "served"]
+        for child in children:
+            os.kill(child.pid, signal.SIGTERM)
+        for child in children:
+            child.join(60)
+            assert child.exitcode == 0
+    assert world.apply().result == "unchanged"
+
+
+def test_when_one_of_two_is_killed_the_other_goes_on(world: World, processes: Any) -> None:
+    world.register()
+    world.move("1")
+    world.apply()
+    # the first to see the change is killed in the middle of a promotion: deploying takes long enough to be caught
+    slow = [{"kind": "delay", "method": "GET", "path": "/endpoints/.", "seconds": 2, "times": 3}]
+    with controllers(world, processes, 2) as children:
+        world.service.tell(faults=slow)
+        world.move("2")
+        until(lambda: any(run.info.status == "RUNNING" for run in world.runs()))
+        who = world.runs()[-1].data.params["who"]
+        (holder,) = [child for child in children if who == f"controller {child.pid}"]
+        holder.kill()
+        holder.join(30)
+        until(settled(world, "2"))
+    versions_served(world, "2")
+
+
+@pytest.mark.slow
+def test_a_holder_that_is_paused_past_its_claim_leaves_no_second_endpoint(world: World, processes: Any) -> None:
+    world.register()
+    world.move("1")
+    # its creation arrives late, when another process may have taken over and made one of its own
+    world.service.tell(faults=[{"kind": "delay", "method": "POST", "path": "/endpoints$", "seconds": 8, "times": 1}])
+    late = processes.Process(target=apply_once, args=(world.client.tracking_uri, world.service.address, NAME, {}, {}))
+    late.start()
+    until(lambda: world.service.tell() == 1)  # the creation is on its way
+    os.kill(late.pid, signal.SIGSTOP)
+    try:
+        (run,) = world.runs("claim")
+        world.client.set_tag(run.info.run_id, "claim.1.until", "0")  # its time is over
+        assert world.apply().result == "served"
+        until(lambda: world.service.tell() == 1 and len(list(world.speech.endpoints.list())) >= 1)
+        time.sleep(8)  # by now the late creation was carried out
+    finally:
+        os.kill(late.pid, signal.SIGCONT)
+    late.join(PATIENCE)
+    assert late.exitcode == 1  # it lost its claim, and says so
+    versions_served(world, "1")  # and there is one endpoint
+
+
+def test_a_controller_that_is_told_to_end_frees_its_claim(world: World, processes: Any) -> None:
+    world.register()
+    world.service.tell(faults=[{"kind": "delay", "method": "GET", "path": "/endpoints/.", "seconds": 2, "times": None}])
+    with controllers(world, processes, 1) as (child,):
+        world.move("1")
+        until(lambda: any(run.info.status == "RUNNING" for run in world.runs()))
+        os.kill(child.pid, signal.SIGTERM)
+        child.join(60)
+        assert child.exitcode == 0
+    world.service.tell(faults=[])
+    world.apply()  # at once: no claim is in the way
+    world.apply()
+    versions_served(world, "1")
