@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
-from mlflow.entities import LoggedModelInput, LoggedModelOutput, Metric, Param, Run, RunTag
+from mlflow.entities import LoggedModelInput, LoggedModelOutput, Metric, Param, Run, RunStatus, RunTag
 from mlflow.tracking.context.registry import resolve_tags
 
 from speech_mlflow.plugins import plugin_manager
@@ -201,8 +201,9 @@ def log_files(store: Store, run_id: str, files: Mapping[str, str | bytes]) -> No
 
 
 def finish(store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
-    """Close a run."""
-    store.client.set_terminated(run_id, status)
+    """Close a run. (``MlflowClient.set_terminated`` would also print links on stdout, where our own output may be JSON.)"""
+    ended = int(time.time() * 1000)
+    store.client._tracking_client.store.update_run_info(run_id, RunStatus.from_string(status), ended, None)
 
 
 def _create(store: Store, work: Work, attempt: int) -> Run:

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from speech_mlflow import workflow
+from speech_mlflow.corpus import Corpus
+from speech_mlflow.errors import TrackingError
+from speech_mlflow.service import SpeechClient
+from speech_mlflow.tracking import answers, runs, tags
+from speech_mlflow.tracking.runs import Measured, Work
+from speech_mlflow.tracking.store import open_store
+from tests.workflow.conftest import mlflow, speech, testing, text  # noqa: F401 - fixtures
+from tests.workflow.tools import Mlflow
+
+
+@pytest.fixture
+def story(
+    speech: SpeechClient,  # noqa: F811
+    text: Path,  # noqa: F811
+    testing: Corpus,  # noqa: F811
+    mlflow: Mlflow,  # noqa: F811
+) -> tuple[workflow.TrainResult, workflow.TestResult]:
+    trained = workflow.train(speech, name="first", data=[text], registered_model="clinic", weight_percent=90, **mlflow.where)
+    return trained, workflow.test(speech, data=testing, models=["base", trained.model], **mlflow.where)
+
+
+def test_which_data_made_this_model_and_which_model_is_best(
+    story: tuple[workflow.TrainResult, workflow.TestResult],
+    mlflow: Mlflow,
+    testing: Corpus,  # noqa: F811
+) -> None:
+    trained, tested = story
+    assert [node.title for node in answers.data_of(mlflow.client, "clinic/1")] == ["related-text"]
+    for data in ("testing", testing, testing.fingerprint, testing.fingerprint[:23]):
+        ranked = answers.best(mlflow.client, data)
+        assert [one.label for one in ranked] == sorted(tested.wer, key=lambda label: tested.wer[label])
+        assert {one.label: one.value for one in ranked} == dict(tested.wer)
+        assert {one.label: one.versions for one in ranked} == {"base": (), "clinic v1": ("clinic/1",)}
+    assert answers.best(mlflow.client, "testing", limit=1) == answers.best(mlflow.client, "testing")[:1]
+    assert answers.best(mlflow.client, "other") == answers.best(mlflow.client, "0" * 64) == []
+    assert trained.model.id in {one.model_id for one in answers.best(mlflow.client, "testing", metric="ter")}
+
+
+def test_the_newest_result_of_a_model_counts(mlflow: Mlflow) -> None:  # noqa: F811
+    store = open_store(mlflow.uri, experiment="speech")
+    for attempt, wer in enumerate((0.5, 0.1, 0.3)):
+        facts = {tags.MODEL_ID: "m1", tags.FINGERPRINT: "a" * 64}
+        begun = runs.begin(store, Work(tags.KIND_TEST, f"k{attempt}", "test", tags=facts))
+        runs.log(store, begun.id, measured=[Measured({"wer/x": wer})], params={"models": ["x"]})
+        runs.finish(store, begun.id)
+    (ranked,) = answers.best(mlflow.client, "a" * 64)
+    assert ranked.value == 0.3
+
+
+def test_what_serves_now_and_who_promoted_it(mlflow: Mlflow) -> None:  # noqa: F811
+    mlflow.client.create_registered_model(
+        "clinic", tags={tags.ENDPOINT_ID: "e1", tags.SERVED_VERSION: "2", f"{tags.ENDPOINT_ID}.west": "e2"}
+    )
+    assert answers.serving(mlflow.client, "clinic") == [
+        answers.Serving("clinic", "e1", "2"),
+        answers.Serving("clinic", "e2", None),
+    ]
+    store = open_store(mlflow.uri, experiment="speech promotions")
+    for number, who in (("1", "ada"), ("2", "grace")):
+        facts = {tags.REGISTERED_MODEL: "clinic", tags.MODEL_VERSION: number, tags.RESULT: "served"}
+        begun = runs.begin(store, Work(tags.KIND_PROMOTION, number, f"clinic {number}", tags=facts))
+        runs.log(store, begun.id, params={"who": who, "why": "better"})
+    newest = answers.promotions(mlflow.client, "clinic")[0]
+    assert (newest.version, newest.who, newest.why, newest.result) == ("2", "grace", "better", "served")
+    assert newest.at.endswith("Z")
+
+
+@pytest.mark.slow
+def test_what_changed_between_two_versions(
+    story: tuple[workflow.TrainResult, workflow.TestResult],
+    speech: SpeechClient,  # noqa: F811
+    text: Path,  # noqa: F811
+    testing: Corpus,  # noqa: F811
+    mlflow: Mlflow,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    more = tmp_path / "more-text.txt"
+    more.write_text("Hold warfarin before the biopsy.\nResume apixaban after the biopsy.\n", "utf-8-sig")
+    second = workflow.train(
+        speech, name="second", data=[text, more], registered_model="clinic", weight_percent=80, **mlflow.where
+    )
+    tested = workflow.test(speech, data=testing, models=[second.model], **mlflow.where)
+    changed = answers.difference(mlflow.client, "clinic/1", "clinic/2")
+    assert (changed.first, changed.second) == ("clinic/1", "clinic/2")
+    assert (changed.data_added, changed.data_removed) == (("more-text",), ())
+    assert changed.changed["weight_percent"] == ("90", "80")
+    assert "base model id" not in changed.changed
+    assert changed.wer == {"testing": (story[1].wer["clinic v1"], tested.wer["clinic v2"])}
+    assert "+ data more-text" in str(changed)
+    same = answers.difference(mlflow.client, "clinic/1", "clinic/1")
+    assert (same.data_added, same.data_removed, same.changed) == ((), (), {})
+
+
+def test_a_version_that_is_not_ours_is_named(mlflow: Mlflow) -> None:  # noqa: F811
+    mlflow.client.create_registered_model("theirs")
+    mlflow.client.create_model_version("theirs", source="file:///tmp/model")
+    with pytest.raises(TrackingError, match="was not trained by speech_mlflow"):
+        answers.difference(mlflow.client, "theirs/1", "theirs/1")
