@@ -83,12 +83,13 @@ class _Authorization(httpx.Auth):
 class Body:
     """Bytes to send, in slices: httpcore copies what a socket did not take, so long ones cost their square.
 
-    ``before_slice`` is called before each slice with its length, to count progress or to raise.
+    ``before_slice`` is called before each slice with its start and length, to count progress or to raise; sending again begins
+    at 0 again.
     """
 
     SLICE = 256 * 2**10
 
-    def __init__(self, content: bytes | bytearray | memoryview, before_slice: Callable[[int], None] | None = None) -> None:
+    def __init__(self, content: bytes | bytearray | memoryview, before_slice: Callable[[int, int], None] | None = None) -> None:
         self._content = memoryview(content)
         self._before_slice = before_slice
 
@@ -99,7 +100,7 @@ class Body:
         for start in range(0, len(self._content), self.SLICE):
             piece = self._content[start : start + self.SLICE]
             if self._before_slice:
-                self._before_slice(len(piece))
+                self._before_slice(start, len(piece))
             yield bytes(piece)
 
 

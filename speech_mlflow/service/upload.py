@@ -223,23 +223,22 @@ class _Upload:
         else:
             sent = 0
 
-            def before_slice(length: int) -> None:
+            def before_slice(at: int, length: int) -> None:
                 nonlocal sent
                 if self._stopped.is_set():
                     raise _StopUpload
-                sent += length
-                self._count(length)
+                again = sent if at == 0 else 0  # what is sent again was no progress
+                sent += length - again
+                self._count(length - again)
 
-            body = Body(content, before_slice)
-            self._client.datasets.put_block(self._dataset, block_id, body)
-            self._count(len(content) - sent)  # what was sent again is not progress
+            self._client.datasets.put_block(self._dataset, block_id, Body(content, before_slice))
         with self._lock:
             self._ids[start] = block_id
 
     def _count(self, length: int) -> None:
         with self._lock:
             self._sent += length
-            event = ProgressEvent(f"upload {self._path.name}", min(self._sent, self._size), self._size, "bytes")
+            event = ProgressEvent(f"upload {self._path.name}", self._sent, self._size, "bytes")
             self._report(event)
 
 

@@ -22,6 +22,7 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    target: str
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -69,7 +70,8 @@ class ScriptedServer:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.handler: Handler = lambda request: Reply(404, {"code": "NotFound", "message": "nothing is scripted"})
-        self.connections = 0
+        self.received = 0  # bytes
+        self.read_pause = 0.0  # seconds after each 64 KB, for a slow line
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -111,7 +113,6 @@ class ScriptedServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            self.connections += 1
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._open[thread] = connection
             thread.start()
@@ -143,12 +144,14 @@ class ScriptedServer:
         method, target, _ = first.split(" ")
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-        return Request(method, parts.path, query, headers, body[:length])
+        return Request(method, parts.path, query, headers, body[:length], target)
 
     def _some(self, connection: socket.socket) -> bytes:
-        data = connection.recv(1 << 20)
+        data = connection.recv(1 << 16 if self.read_pause else 1 << 20)
         if not data:
             raise _Gone
+        self.received += len(data)
+        self._stopping.wait(self.read_pause)
         return data
 
     def _answer(self, connection: socket.socket, reply: Reply) -> bool:

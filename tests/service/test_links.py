@@ -129,12 +129,7 @@ def test_links_are_followed_as_they_are(speech: SpeechClient, server: ScriptedSe
     link = f"{server.url}/speechtotext/datasets?skip=100&top=100&filter=displayName%20eq%20%27a%27&api-version=2025-10-15"
     server.script(Reply(200, {**first, "@nextLink": link}), Reply(200, {"values": [dataset(server.api("/datasets/2"))]}))
     assert [one.id for one in speech.datasets.list("displayName eq 'a'", top=100)] == ["1", "2"]
-    assert server.requests[1].query == {
-        "skip": "100",
-        "top": "100",
-        "filter": "displayName eq 'a'",
-        "api-version": "2025-10-15",
-    }
+    assert server.requests[1].target == link.removeprefix(server.url)
 
 
 def test_pages_that_go_round_in_a_circle_end(speech: SpeechClient, server: ScriptedServer) -> None:

@@ -134,6 +134,14 @@ def test_the_deadline_ends_a_call_before_it_is_overrun(
     assert caught.value.retry_after == 50
 
 
+def test_nobody_sleeps_longer_than_two_minutes(speech: SpeechClient, server: ScriptedServer, clock: JumpingClock) -> None:
+    """Also where the deadline, here that of a block, would allow it."""
+    server.script(Reply(429, {"message": "slow down"}, {"Retry-After": "121"}))
+    with pytest.raises(RateLimitError) as caught:
+        speech.datasets.put_block(ID, "AAA=", b"x")
+    assert (clock.slept, caught.value.retry_after) == ([], 121)
+
+
 def test_without_a_connection_anything_is_sent_again(clock: JumpingClock, server: ScriptedServer) -> None:
     address = server.url
     server.close()
