@@ -1,8 +1,10 @@
-"""What it costs to write a test into MLflow: requests at a real server, counted by a proxy before it."""
+"""What it costs to write a test into MLflow (requests at a real server, counted by a proxy before it), and to be known by it."""
 
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -23,6 +25,7 @@ from speech_mlflow.workflow.reporting import render
 from tests.fixtures.mlflow_server import CountingProxy, MlflowServer, proxy
 
 REQUESTS = 25
+MILLISECONDS = 20
 WORDS = (
     *("start", "continue", "increase", "hold", "begin", "apixaban", "prednisone", "warfarin"),
     *("twice", "daily", "with", "meals", "every", "morning"),
@@ -117,3 +120,24 @@ def test_requests_do_not_grow_with_the_utterances(mlflow_server: MlflowServer) -
         print(f"{utterances:>6} utterances: {count} requests, {seconds:.1f} s")
     assert figures[100][0] == figures[10_000][0]
     assert figures[10_000][0] <= REQUESTS
+
+
+TIMED = """
+import importlib, sys, time
+import mlflow
+for name in [name for name in sys.modules if name.split(".")[0] == "speech_mlflow"]:
+    del sys.modules[name]
+started = time.perf_counter()
+importlib.import_module("speech_mlflow.tracking.sources")
+print(time.perf_counter() - started)
+"""
+
+
+@pytest.mark.bench
+def test_it_takes_no_time() -> None:
+    """The least of some runs: what else the machine does is not ours."""
+    command = [sys.executable, "-c", TIMED]
+    done = [subprocess.run(command, capture_output=True, text=True, check=True, timeout=120) for _ in range(5)]
+    least = 1000 * min(float(one.stdout) for one in done)
+    print(f"import mlflow spends {least:.1f} ms in modules of ours")
+    assert 0 < least <= MILLISECONDS

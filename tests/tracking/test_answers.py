@@ -11,16 +11,15 @@ from speech_mlflow.service import SpeechClient
 from speech_mlflow.tracking import answers, runs, tags
 from speech_mlflow.tracking.runs import Measured, Work
 from speech_mlflow.tracking.store import open_store
-from tests.workflow.conftest import mlflow, speech, testing, text  # noqa: F401 - fixtures
 from tests.workflow.tools import Mlflow
 
 
 @pytest.fixture
 def story(
-    speech: SpeechClient,  # noqa: F811
-    text: Path,  # noqa: F811
-    testing: Corpus,  # noqa: F811
-    mlflow: Mlflow,  # noqa: F811
+    speech: SpeechClient,
+    text: Path,
+    testing: Corpus,
+    mlflow: Mlflow,
 ) -> tuple[workflow.TrainResult, workflow.TestResult]:
     trained = workflow.train(speech, name="first", data=[text], registered_model="clinic", weight_percent=90, **mlflow.where)
     return trained, workflow.test(speech, data=testing, models=["base", trained.model], **mlflow.where)
@@ -29,7 +28,7 @@ def story(
 def test_which_data_made_this_model_and_which_model_is_best(
     story: tuple[workflow.TrainResult, workflow.TestResult],
     mlflow: Mlflow,
-    testing: Corpus,  # noqa: F811
+    testing: Corpus,
 ) -> None:
     trained, tested = story
     assert [node.title for node in answers.data_of(mlflow.client, "clinic/1")] == ["related-text"]
@@ -43,7 +42,7 @@ def test_which_data_made_this_model_and_which_model_is_best(
     assert trained.model.id in {one.model_id for one in answers.best(mlflow.client, "testing", metric="ter")}
 
 
-def test_the_newest_result_of_a_model_counts(mlflow: Mlflow) -> None:  # noqa: F811
+def test_the_newest_result_of_a_model_counts(mlflow: Mlflow) -> None:
     store = open_store(mlflow.uri, experiment="speech")
     for attempt, wer in enumerate((0.5, 0.1, 0.3)):
         facts = {tags.MODEL_ID: "m1", tags.FINGERPRINT: "a" * 64}
@@ -54,7 +53,7 @@ def test_the_newest_result_of_a_model_counts(mlflow: Mlflow) -> None:  # noqa: F
     assert ranked.value == 0.3
 
 
-def test_what_serves_now_and_who_promoted_it(mlflow: Mlflow) -> None:  # noqa: F811
+def test_what_serves_now_and_who_promoted_it(mlflow: Mlflow) -> None:
     mlflow.client.create_registered_model(
         "clinic", tags={tags.ENDPOINT_ID: "e1", tags.SERVED_VERSION: "2", f"{tags.ENDPOINT_ID}.west": "e2"}
     )
@@ -75,10 +74,10 @@ def test_what_serves_now_and_who_promoted_it(mlflow: Mlflow) -> None:  # noqa: F
 @pytest.mark.slow
 def test_what_changed_between_two_versions(
     story: tuple[workflow.TrainResult, workflow.TestResult],
-    speech: SpeechClient,  # noqa: F811
-    text: Path,  # noqa: F811
-    testing: Corpus,  # noqa: F811
-    mlflow: Mlflow,  # noqa: F811
+    speech: SpeechClient,
+    text: Path,
+    testing: Corpus,
+    mlflow: Mlflow,
     tmp_path: Path,
 ) -> None:
     more = tmp_path / "more-text.txt"
@@ -98,7 +97,7 @@ def test_what_changed_between_two_versions(
     assert (same.data_added, same.data_removed, same.changed) == ((), (), {})
 
 
-def test_a_version_that_is_not_ours_is_named(mlflow: Mlflow) -> None:  # noqa: F811
+def test_a_version_that_is_not_ours_is_named(mlflow: Mlflow) -> None:
     mlflow.client.create_registered_model("theirs")
     mlflow.client.create_model_version("theirs", source="file:///tmp/model")
     with pytest.raises(TrackingError, match="was not trained by speech_mlflow"):

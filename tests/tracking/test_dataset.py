@@ -21,7 +21,7 @@ from speech_mlflow.tracking.sources import SpeechCorpusSource, SpeechDatasetSour
 from speech_mlflow.tracking.store import Store, open_store
 from speech_mlflow.workflow.data import upload
 from tests.fixtures.mlflow import MlflowStore
-from tests.workflow.conftest import CLINIC, excerpt, speech  # noqa: F401 - a fixture
+from tests.workflow.conftest import CLINIC, excerpt
 
 ID = "9c142230-a9e4-4dbb-8cc7-70ca43d5cc91"
 
@@ -117,7 +117,7 @@ def test_the_best_model_on_a_data_set_is_one_query_of_mlflow(store: Store, corpu
     assert best == {"testing": "b", "hard": "a"}
 
 
-def test_a_data_set_of_the_service_loads_from_there(speech: SpeechClient, corpus: Corpus) -> None:  # noqa: F811
+def test_a_data_set_of_the_service_loads_from_there(speech: SpeechClient, corpus: Corpus) -> None:
     dataset = upload(speech, corpus)
     source = SpeechDatasetSource(speech.resource, dataset.id, "en-US", "Acoustic")
     again = SpeechDatasetSource.from_json(source.to_json())
@@ -133,7 +133,7 @@ def test_a_data_set_of_the_service_loads_from_there(speech: SpeechClient, corpus
         SpeechDatasetSource(speech.resource, ID, "en-US", "Acoustic").load(speech)
 
 
-def test_text_of_the_service_loads_as_it_was_uploaded(speech: SpeechClient, tmp_path: Path) -> None:  # noqa: F811
+def test_text_of_the_service_loads_as_it_was_uploaded(speech: SpeechClient, tmp_path: Path) -> None:
     path = tmp_path / "terms.txt"
     path.write_text("Start apixaban.\nHold it at 5.\n", "utf-8-sig")
     written = read_corpus(path, locale="en-US")

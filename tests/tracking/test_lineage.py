@@ -12,14 +12,13 @@ from speech_mlflow.tracking import registry, runs, tags
 from speech_mlflow.tracking.lineage import lineage
 from speech_mlflow.tracking.runs import Work
 from speech_mlflow.tracking.store import open_store
-from tests.workflow.conftest import mlflow, speech, testing, text  # noqa: F401 - fixtures
 from tests.workflow.tools import Mlflow
 
 ENDPOINT = "4e1b1c5e-1111-4111-8111-111111111111"
 
 
 @pytest.fixture
-def chain(speech: SpeechClient, text: Path, testing: Corpus, mlflow: Mlflow) -> tuple[str, str, str]:  # noqa: F811
+def chain(speech: SpeechClient, text: Path, testing: Corpus, mlflow: Mlflow) -> tuple[str, str, str]:
     """Ids of the train run, test run and promotion run of one version."""
     trained = workflow.train(speech, name="first", data=[text], registered_model="clinic", weight_percent=90, **mlflow.where)
     tested = workflow.test(speech, data=testing, models=["base", trained.model], **mlflow.where)
@@ -41,7 +40,7 @@ def chain(speech: SpeechClient, text: Path, testing: Corpus, mlflow: Mlflow) -> 
     return trained.run_id, tested.run_id, begun.id
 
 
-def test_the_chain_is_the_same_from_every_link(chain: tuple[str, str, str], mlflow: Mlflow) -> None:  # noqa: F811
+def test_the_chain_is_the_same_from_every_link(chain: tuple[str, str, str], mlflow: Mlflow) -> None:
     train, test, promotion = chain
     asked = ("clinic/1", "clinic/Production", train, promotion, ENDPOINT)
     found = {reference: lineage(mlflow.client, reference) for reference in asked}
@@ -73,7 +72,7 @@ def test_the_chain_is_the_same_from_every_link(chain: tuple[str, str, str], mlfl
     assert chain_.to_dict()["focus"] == "version clinic/1"
 
 
-def test_the_drawing_shows_data_first_and_the_endpoint_last(chain: tuple[str, str, str], mlflow: Mlflow) -> None:  # noqa: F811
+def test_the_drawing_shows_data_first_and_the_endpoint_last(chain: tuple[str, str, str], mlflow: Mlflow) -> None:
     lines = str(lineage(mlflow.client, "clinic/1")).splitlines()
     words = [line.lstrip(" │├└─").split()[0] for line in lines]
     assert words == ["data", "base", "train", "model", "test", "version", "promotion", "endpoint"]
@@ -82,7 +81,7 @@ def test_the_drawing_shows_data_first_and_the_endpoint_last(chain: tuple[str, st
     assert lines[-1].strip().startswith("└─ endpoint")
 
 
-def test_what_is_not_there_is_said(mlflow: Mlflow) -> None:  # noqa: F811
+def test_what_is_not_there_is_said(mlflow: Mlflow) -> None:
     for reference in ("clinic/7", "f" * 32, ENDPOINT):
         with pytest.raises(TrackingError):
             lineage(mlflow.client, reference)
