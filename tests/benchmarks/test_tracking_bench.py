@@ -1,4 +1,4 @@
-"""What it costs to write a test into MLflow (requests at a real server, counted by a proxy before it), and to be known by it."""
+"""What it costs to write a test into MLflow (requests counted by a proxy before a real server), and to be known by it."""
 
 from __future__ import annotations
 
