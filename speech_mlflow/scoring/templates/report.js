@@ -344,7 +344,8 @@
   selects.forEach((select) => {
     data.groups[+select.dataset.group].labels.forEach((label, index) => select.append(element("option", { value: index }, label)));
   });
-  byId("controls").addEventListener("input", readControls);
+  byId("query").addEventListener("input", readControls);
+  byId("controls").addEventListener("change", (event) => { if (event.target !== byId("query")) readControls(); });
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   byId("controls").addEventListener("reset", () => setTimeout(() => { setChip(null); readControls(); }));
 
