@@ -268,9 +268,7 @@ def _read_frame(file: BinaryIO, limits: Limits) -> int:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _END.size - _MAX_COMMENT, 0))
     tail = file.read(_END.size + _MAX_COMMENT)
-    at = len(tail) - _END.size
-    if at < 0 or not (tail[at : at + 4] == b"PK\5\6" and tail[-2:] == b"\0\0"):
-        at = tail.rfind(b"PK\5\6")
+    at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) - at < _END.size:
         raise zipfile.BadZipFile("it is no zip archive, or it was cut off")
     _, disk, first_disk, here, count, length, start, comment = _END.unpack_from(tail, at)

@@ -154,6 +154,9 @@ HOSTILE: list[tuple[str, Callable[[], bytes], str]] = [
     ("several parts", lambda: patched(zipped({"a.wav": b"1"}), b"PK\5\6", 4, "<H", 1), r"several parts"),
     ("more than it says", lambda: counted(zipped({"a": b"1", "b": b"2"}), 1), r"more entries"),
     ("fewer than it says", lambda: counted(zipped({"a": b"1"}), 2), r"directory is broken"),
+    ("counts differ", lambda: patched(zipped({"a": b"1"}), b"PK\5\6", 8, "<H", 2), r"several parts"),
+    ("broken directory", lambda: patched(zipped({"a": b"1", "b": b"2"}), b"PK\1\2", 0, "<I", 0), r"directory is broken"),
+    ("name longer than directory", lambda: patched(zipped({"a": b"1"}), b"PK\1\2", 28, "<H", 9), r"longer than it says"),
     ("100,000 entries", lambda: many(100_000), r"100,000 entries; at most 20,000"),
     ("zip64 count lies", zip64_liar, r"more entries"),
     ("zip64 elsewhere", zip64_elsewhere, r"zip64"),
@@ -217,6 +220,32 @@ def test_folders_comments_and_streamed_archives_are_ordinary() -> None:
     with Archive(io.BytesIO(bytes(pipe.parts))) as opened:
         assert [entry.name for entry in opened.entries] == ["folder/a.wav"]
         assert opened.read("folder/a.wav") == wav()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(entry("two words, (1)~!.wav"), id="spaces and signs"),
+        pytest.param(entry("n" * 251 + ".wav"), id="name of 255 bytes"),
+        pytest.param(entry("a/" * 7 + "b.wav"), id="in seven folders"),
+        pytest.param(entry("a.wav", extra=struct.pack("<2H", 0x000A, 32) + bytes(32)), id="times of Windows"),
+        pytest.param(entry("a.wav", extra=struct.pack("<2H", 0x000D, 12) + bytes(12)), id="times of PKZIP for Unix"),
+        pytest.param(entry("a.wav", mode=stat.S_IFREG | 0o755), id="mode of a file"),
+        pytest.param(zipped({"a.wav": bytes(1 << 20)}), id="a megabyte of silence"),
+    ],
+)
+def test_what_is_odd_but_harmless_is_read(data: bytes) -> None:
+    with Archive(io.BytesIO(data)) as archive:
+        (only,) = archive.entries
+        assert len(archive.read(only)) == only.size
+
+
+def test_the_ratio_counts_from_its_size_on_only() -> None:
+    limits = Limits(ratio=2, ratio_from=1000)
+    assert Archive(io.BytesIO(zipped({"a.wav": bytes(1000)})), limits=limits).entries
+    assert Archive(io.BytesIO(zipped({"a.wav": bytes(2000)}, zipfile.ZIP_STORED)), limits=limits).entries
+    with pytest.raises(ArchiveError, match="more than 2 times"):
+        Archive(io.BytesIO(zipped({"a.wav": bytes(1001)})), limits=limits)
 
 
 def test_an_empty_archive_has_no_entries() -> None:

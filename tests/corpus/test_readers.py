@@ -126,6 +126,55 @@ def test_problems_of_recordings_and_transcript(
     assert codes(read_corpus(folder(tmp_path / "data", files), locale="en-US")) == expected
 
 
+def test_the_transcript_is_found_among_other_texts(tmp_path: Path) -> None:
+    files = {**acoustic(), "README.txt": "Recorded in\na quiet room.\n"}
+    assert [utterance.id for utterance in read_corpus(folder(tmp_path, files), locale="en-US").utterances] == [
+        "a0.wav",
+        "a1.wav",
+        "a2.wav",
+    ]
+
+
+def test_lines_that_are_lost_are_counted(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {"a.wav": wav(), "trans.txt": HELLO + "b.wav\tgone\nc.wav no tab\n"}
+    assert read_corpus(folder(tmp_path, files), locale="en-US").profile()["rejected_lines"] == 2
+
+
+def test_a_zip_is_told_by_its_first_bytes(tmp_path: Path) -> None:
+    (tmp_path / "upload.bin").write_bytes(zipped(as_bytes(acoustic())))
+    assert len(read_corpus(tmp_path / "upload.bin", locale="en-US").utterances) == 3
+    (tmp_path / "fake.zip").write_bytes(b"no zip")
+    with pytest.raises(ArchiveError, match=r"fake\.zip is broken: it is no zip archive"):
+        read_corpus(tmp_path / "fake.zip", locale="en-US")
+
+
+def test_a_single_recording_is_asked_for_its_folder(tmp_path: Path) -> None:
+    path = folder(tmp_path, {"a.wav": wav()}) / "a.wav"
+    with pytest.raises(CorpusError) as caught:
+        read_corpus(path, locale="en-US")
+    assert caught.value.hint == "give the folder of the recordings"
+
+
+class BrokenReader:
+    name = "broken"
+
+    def reads(self, path: Path) -> bool:
+        raise ZeroDivisionError("oops")
+
+    def read(self, path: Path) -> Reading:
+        raise AssertionError
+
+
+class UnreadableReader(BrokenReader):
+    def reads(self, path: Path) -> bool:
+        raise OSError(5, "Input/output error", str(path / "a.wav"))
+
+
+def test_a_disk_that_fails_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"a\.wav: cannot be read: Input/output error"):
+        read_corpus(tmp_path, locale="en-US", readers={"x": UnreadableReader()})
+
+
 def test_a_broken_zip_is_refused_while_it_is_read(tmp_path: Path) -> None:
     data = zipped(as_bytes(acoustic()), zipfile.ZIP_STORED)
     sound = bytes(acoustic()["a1.wav"])[60:90]  # type: ignore[arg-type]
@@ -226,16 +275,6 @@ class KaldiPlugin:
     def register_corpus_readers(self, register: object) -> None:
         assert callable(register)
         register(KaldiReader())
-
-
-class BrokenReader:
-    name = "broken"
-
-    def reads(self, path: Path) -> bool:
-        raise ZeroDivisionError("oops")
-
-    def read(self, path: Path) -> Reading:
-        raise AssertionError
 
 
 def test_a_plugin_brings_a_layout(tmp_path: Path) -> None:

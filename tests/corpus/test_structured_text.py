@@ -64,6 +64,7 @@ def test_references_become_items() -> None:
         pytest.param("# A\n-\n- ok\n", "empty-item", 2, "error", id="empty item"),
         pytest.param("@ lists x =\n# A\n- ok\n", "not-understood", 1, "error", id="misspelt declaration"),
         pytest.param("@ list x\n# A\n- ok\n", "not-understood", 1, "error", id="no equals sign"),
+        pytest.param("@ list x = y\n# A\n- ok\n", "not-understood", 1, "error", id="item behind the equals sign"),
         pytest.param("# A b!\n- ok\n", "section-name", 1, "error", id="section name"),
         pytest.param("@ list x =\n# A\n- {@x}\n- ok\n", "empty-list", 1, "error", id="empty list"),
         pytest.param("@ list x =\n- y\n# A\n- ok\n", "unused-list", 1, "warning", id="unused list"),

@@ -72,6 +72,18 @@ def test_what_does_not_belong_into_text(data: bytes, code: str, severity: str, l
     assert (found[code].severity, found[code].line) == (severity, line)
 
 
+def test_line_ends_of_old_macs_are_explained() -> None:
+    (problem,) = decode(b"one\rtwo\rthree", "a.txt").problems
+    assert "carriage return" in problem.message
+    assert problem.hint == "save the file with LF or CRLF line ends"
+
+
+def test_half_a_character_does_not_change_the_encoding() -> None:
+    text = decode(codecs.BOM_UTF16_BE + "日本".encode("utf-16-be") + b"x", "a.txt")
+    assert text.encoding == "utf-16-be"
+    assert text.lines[0].startswith("日本")
+
+
 @pytest.mark.parametrize("text", ["שלום עולם", "می\u200cخواهم", "क्\u200dष", "日本語。", "emoji 🎤"], ids=str)
 def test_other_scripts_are_text(text: str) -> None:
     assert decode(text.encode(), "a.txt").problems == ()

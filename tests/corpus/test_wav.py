@@ -78,6 +78,7 @@ def test_a_broken_promise_is_told_from_an_open_size(declared: int | None, cut_of
         pytest.param(wav(0.1, channels=6), "6 channels", id="6 channels"),
         pytest.param(wav(0.1, channels=0), "0 channels", id="no channels"),
         pytest.param(wav(0.1, rate=0), "0 Hz", id="0 Hz"),
+        pytest.param(wav(0.1)[:32] + b"\x04" + wav(0.1)[33:], "a frame has 4 bytes", id="frames of another size"),
         pytest.param(extensible(bytes(16)), "0xfffe", id="extensible, not PCM"),
         pytest.param(b"ID3\x04" + bytes(400), "but MP3", id="mp3 renamed"),
         pytest.param(b"\xff\xfb\x90" + bytes(400), "but MP3", id="mp3 without tag renamed"),
