@@ -19,6 +19,8 @@ from speech_mlflow.errors import TrackingError
 from speech_mlflow.settings import Settings
 
 ARTIFACTS = "mlartifacts"
+KIND_OF_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
+"""Has MLflow's pages list training runs from the start; without it they guess what an experiment is for."""
 _ALREADY = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
 _MISSING = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
 
@@ -77,7 +79,8 @@ def ensure_experiment(client: MlflowClient, name: str | None = None, *, artifact
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location or _beside(client.tracking_uri, name)))
+            where = artifact_location or _beside(client.tracking_uri, name)
+            return str(client.create_experiment(name, where, tags=KIND_OF_EXPERIMENT))
         except MlflowException as error:
             if error.error_code != _ALREADY:
                 raise

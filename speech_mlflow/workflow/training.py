@@ -179,7 +179,7 @@ def _note_inputs(training: _Training, begun: Begun, uploaded: Sequence[Uploaded]
         },
         known_params=begun.run.data.params,
     )
-    return models.begin_custom(
+    logged = models.begin_custom(
         store,
         run_id=begun.id,
         name=training.name,
@@ -191,6 +191,9 @@ def _note_inputs(training: _Training, begun: Begun, uploaded: Sequence[Uploaded]
         },
         params=params,
     )
+    # ties each data set to the logged model: what it was made from is on its page
+    runs.log(store, begun.id, measured=[_amount(one, logged, step) for step, one in enumerate(uploaded)])
+    return logged
 
 
 def _find(training: _Training, begun: Begun) -> CustomModel | None:
@@ -264,6 +267,17 @@ def _amounts(uploaded: Sequence[Uploaded]) -> dict[str, float]:
         if all(count is not None for count in counts):
             amounts[f"data.{name.removesuffix('_line_count')}_lines"] = float(sum(count or 0 for count in counts))
     return amounts
+
+
+def _amount(one: Uploaded, logged_model_id: str | None, step: int) -> Measured:
+    """What of one data set could be used."""
+    properties = one.entity.properties
+    counts: dict[str, float | None] = {
+        "dataset.utterances": one.corpus.profile().get("utterances"),
+        "dataset.accepted_lines": properties.accepted_line_count if properties else None,
+        "dataset.rejected_lines": properties.rejected_line_count if properties else None,
+    }
+    return Measured(counts, logged_model_id, one.record, step)
 
 
 def _proof(model: CustomModel) -> str | None:

@@ -37,6 +37,8 @@ def test_a_relative_database_is_the_same_from_another_directory(
 
 def test_the_experiment_is_made_once_and_a_deleted_one_is_named(mlflow_store: MlflowStore) -> None:
     first = open_store(mlflow_store.uri, experiment="clinic")
+    made = first.client.get_experiment(first.experiment_id)
+    assert made.tags["mlflow.experimentKind"] == "custom_model_development"
     assert open_store(mlflow_store.uri, experiment="clinic").experiment_id == first.experiment_id
     first.client.delete_experiment(first.experiment_id)
     with pytest.raises(TrackingError, match="the MLflow experiment 'clinic' was deleted") as raised:
