@@ -10,7 +10,8 @@ import pytest
 from speech_mlflow import flavor, workflow
 from speech_mlflow.corpus import Corpus
 from speech_mlflow.errors import AudioError, DataError, TrackingError
-from speech_mlflow.service import SpeechClient
+from speech_mlflow.service import KeyCredential, SpeechClient
+from speech_mlflow.service.entities import BaseModel
 from speech_mlflow.tracking import registry
 from speech_mlflow.workflow.transcribing import find_endpoint, transcribe
 from tests.fixtures.emulator import RunningEmulator
@@ -71,6 +72,35 @@ def test_mlflow_loads_a_version_and_transcribes_with_its_model(
 
 def _pyfunc(uri: str):  # type: ignore[no-untyped-def]
     return mlflow.pyfunc.load_model(uri, suppress_warnings=True)
+
+
+class Switching(SpeechClient):
+    """A connection during whose first recognition somebody gives the endpoint another model."""
+
+    other: BaseModel
+
+    def recognize(self, endpoint_id, wav, *, language, **more):  # type: ignore[no-untyped-def,override]
+        heard = super().recognize(endpoint_id, wav, language=language, **more)
+        self.wait(self.endpoints.update(endpoint_id, model=self.other))
+        return heard
+
+
+def test_an_endpoint_that_was_given_another_model_meanwhile_is_not_believed(
+    speech: SpeechClient, text: Path, testing: Corpus, mlflow: Mlflow, emulator: RunningEmulator
+) -> None:
+    trained = train(speech, text, mlflow)
+    recordings = [testing.source / utterance.id for utterance in testing.utterances]
+    expected = transcribe(speech, trained.model.id, recordings, locale="en-US", via="batch")
+    endpoint = speech.wait(speech.endpoints.create(display_name="switched", locale="en-US", model=trained.model))
+    try:
+        with Switching(emulator.url, KeyCredential(emulator.key), resource=emulator.resource) as switching:
+            switching.other = speech.models.get_base(trained.model.base_model or "")
+            assert transcribe(switching, trained.model.id, recordings, locale="en-US") == expected
+            speech.wait(speech.endpoints.update(endpoint, model=trained.model))
+            with pytest.raises(TrackingError, match="was given another model meanwhile"):
+                transcribe(switching, trained.model.id, recordings[:1], locale="en-US", via="endpoint")
+    finally:
+        speech.endpoints.delete(endpoint)
 
 
 @pytest.mark.usefixtures("here")
