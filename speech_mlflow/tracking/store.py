@@ -44,12 +44,13 @@ class Store:
 
 def open_client(tracking_uri: str | None = None, registry_uri: str | None = None) -> MlflowClient:
     """A client of the store named, else of the one in the settings, else of the one that MLflow itself would use."""
-    settings = Settings.load()
-    if tracking_uri is None and settings.origin("tracking_uri") != "default":
-        tracking_uri = settings.tracking_uri
-        registry_uri = registry_uri or settings.registry_uri
     if tracking_uri is None:
-        tracking_uri = mlflow.get_tracking_uri()
+        settings = Settings.load()
+        if settings.origin("tracking_uri") != "default":
+            tracking_uri, registry_uri = settings.tracking_uri, registry_uri or settings.registry_uri
+        else:
+            tracking_uri = mlflow.get_tracking_uri()
+            registry_uri = registry_uri or settings.registry_uri or mlflow.get_registry_uri()
     return MlflowClient(tracking_uri=_absolute(tracking_uri), registry_uri=_absolute(registry_uri or tracking_uri))
 
 

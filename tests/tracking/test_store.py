@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import mlflow
 import pytest
 
-from speech_mlflow.errors import TrackingError
+from speech_mlflow.errors import SettingsError, TrackingError
 from speech_mlflow.tracking.store import open_client, open_store
 from tests.fixtures.mlflow import MlflowStore
 
@@ -53,3 +54,25 @@ def test_the_experiment_that_mlflow_was_told_in_the_environment(
     assert open_store(mlflow_store.uri).experiment_id == "0"
     monkeypatch.setenv("SPEECH_MLFLOW_EXPERIMENT", "named")
     assert open_store(mlflow_store.uri).experiment_id != "0"
+
+
+def test_a_registry_of_its_own(mlflow_store: MlflowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = mlflow_store.database.with_name("registry.db")
+    shutil.copyfile(mlflow_store.database, registry)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store.uri)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{registry}")
+    client = open_client()
+    assert (client.tracking_uri, client._registry_uri) == (mlflow_store.uri, f"sqlite:///{registry}")
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI")
+    assert open_client()._registry_uri == mlflow_store.uri
+    assert open_client(mlflow_store.uri, f"sqlite:///{registry}")._registry_uri == f"sqlite:///{registry}"
+
+
+def test_a_broken_settings_file_does_not_matter_where_the_store_is_named(
+    mlflow_store: MlflowStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "speech-mlflow.toml").write_text("this is = no = toml")
+    monkeypatch.chdir(tmp_path)
+    assert open_store(mlflow_store.uri, experiment="speech").experiment_id
+    with pytest.raises(SettingsError):
+        open_store()
