@@ -15,19 +15,16 @@ from operator import ne
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from speech_mlflow.scoring.alignment import DEL, INS, SUB, edit_path
-from speech_mlflow.scoring.records import BoolArray, Edits, Int32Array, Int64Array
+from speech_mlflow.scoring.alignment import DEL, INS, SUB
+from speech_mlflow.scoring.records import Edits, Int32Array, Int64Array
+from speech_mlflow.scoring.tables import Collector, Pairs, gather, spread, trace
 from speech_mlflow.scoring.wordnumbers import number_words
 
-CHUNK = 8_192
-"""Pairs looked at together; bounds the memory used beside the texts."""
+CHUNK = 32_768
+"""Pairs whose edits are found together; bounds the memory used beside the texts."""
 
-_SIZES = (2, 3, 4, 6, 8, 12, 16, 24, 32)  # pairs are padded to the next of these lengths; longer ones go one by one
-_ERROR = 64  # more than the longest padded length, see speech_mlflow.scoring.alignment
-_SUBSTITUTION = _ERROR + 1
-_CELLS = 1 << 22  # cells of 2 bytes in one table
+_AT_ONCE = 4_096  # pairs whose words are numbered together: as much text as stays in the processor's cache
 
 T = TypeVar("T")
 
@@ -59,7 +56,7 @@ def align_pairs(references: Sequence[str], hypotheses: Sequence[str]) -> Aligned
 def join(parts: Sequence[Aligned]) -> Aligned:
     """One result from those of consecutive chunks."""
     if not parts:
-        return Aligned(np.zeros(0, dtype=np.int32), _no_edits())
+        return Aligned(np.zeros(0, dtype=np.int32), Collector().edits())
     offsets = np.cumsum([0, *(len(part.words) for part in parts[:-1])])
     edits = [part.edits for part in parts]
     return Aligned(
@@ -73,109 +70,51 @@ def join(parts: Sequence[Aligned]) -> Aligned:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    """Pairs of word number sequences: `ids` holds all words, the other arrays where each sequence lies in it."""
-
-    ids: Int64Array
-    reference: Int64Array
-    reference_length: Int64Array
-    hypothesis: Int64Array
-    hypothesis_length: Int64Array
-
-    def __len__(self) -> int:
-        return len(self.reference)
-
-    def take(self, rows: Int64Array) -> _Pairs:
-        return _Pairs(
-            self.ids,
-            self.reference[rows],
-            self.reference_length[rows],
-            self.hypothesis[rows],
-            self.hypothesis_length[rows],
-        )
-
-
-class _Collector:
-    """Gathers edits found in any order."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[Int64Array, Int64Array, Int64Array, Int64Array]] = []
-
-    def add(self, pair: Int64Array, operation: int, reference: Int64Array, hypothesis: Int64Array) -> None:
-        if len(pair):
-            self._parts.append((pair, np.full(len(pair), operation, dtype=np.int64), reference, hypothesis))
-
-    def edits(self) -> Edits:
-        if not self._parts:
-            return _no_edits()
-        pair, operation, reference, hypothesis = (np.concatenate(column) for column in zip(*self._parts, strict=True))
-        # an alignment moves right in both texts, so position order is path order
-        order = np.lexsort((hypothesis, reference, pair))
-        return Edits(
-            pair[order].astype(np.int32),
-            operation[order].astype(np.uint8),
-            reference[order].astype(np.int32),
-            hypothesis[order].astype(np.int32),
-        )
-
-
-def _no_edits() -> Edits:
-    none = np.zeros(0, dtype=np.int32)
-    return Edits(none, none.astype(np.uint8), none, none)
-
-
 def _align_chunk(references: Sequence[str], hypotheses: Sequence[str]) -> Aligned:
-    unequal = np.fromiter(map(ne, references, hypotheses), dtype=np.bool_, count=len(references))
     words = np.zeros(len(references), dtype=np.int32)
+    found, middles = Collector(), []
+    for start in range(0, len(references), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        pairs = _different(references[rows], hypotheses[rows], words[rows], start)
+        if pairs is not None:
+            middles.append(_trim(found, pairs))
+    if middles:
+        trace(found, gather(middles))
+    return Aligned(words, found.edits())
+
+
+def _different(references: Sequence[str], hypotheses: Sequence[str], words: Int32Array, first: int) -> Pairs | None:
+    """The pairs that are not equal, with their words numbered, None where there are none; counts words on the way."""
+    unequal = np.fromiter(map(ne, references, hypotheses), dtype=np.bool_, count=len(references))
     equal = np.flatnonzero(~unequal)
     words[equal] = [len(references[i].split()) for i in equal.tolist()]
     where = np.flatnonzero(unequal)
     if not len(where):
-        return Aligned(words, _no_edits())
-    different = where.tolist()
-    pairs = _encode([references[i] for i in different], [hypotheses[i] for i in different])
-    words[where] = pairs.reference_length
-    edits = _align_encoded(pairs)
-    return Aligned(words, Edits(where[edits.utterance].astype(np.int32), edits.operation, edits.reference, edits.hypothesis))
-
-
-def _encode(references: list[str], hypotheses: list[str]) -> _Pairs:
-    """Number the words of a chunk; equal words get equal numbers."""
-    texts = references + hypotheses
-    ids, lengths = number_words(texts)
+        return None
+    index = where.tolist()
+    ids, lengths = number_words([*(references[i] for i in index), *(hypotheses[i] for i in index)])
     starts = np.cumsum(lengths) - lengths
-    half = len(references)
-    return _Pairs(ids, starts[:half], lengths[:half], starts[half:], lengths[half:])
+    half = len(index)
+    words[where] = lengths[:half]
+    return Pairs(ids, starts[:half], lengths[:half], starts[half:], lengths[half:], where + first, np.zeros_like(where))
 
 
-def _align_encoded(pairs: _Pairs) -> Edits:
+def _trim(found: Collector, pairs: Pairs) -> Pairs:
+    """Cut off what a pair has in common at both ends; what remains is an edit itself or, if not, returned."""
     prefix, suffix = _common_ends(pairs)
     n = pairs.reference_length - prefix - suffix
     m = pairs.hypothesis_length - prefix - suffix
-    found = _Collector()
     inserted, deleted = np.flatnonzero(n == 0), np.flatnonzero(m == 0)
-    _add_run(found, INS, inserted, m[inserted], prefix[inserted])
-    _add_run(found, DEL, deleted, n[deleted], prefix[deleted])
+    _add_run(found, INS, pairs.row[inserted], m[inserted], prefix[inserted])
+    _add_run(found, DEL, pairs.row[deleted], n[deleted], prefix[deleted])
     single = np.flatnonzero((n == 1) & (m == 1))
-    found.add(single, SUB, prefix[single], prefix[single])
-    middles = _Pairs(pairs.ids, pairs.reference + prefix, n, pairs.hypothesis + prefix, m)
-    longest = np.maximum(n, m)
-    general = (n > 0) & (m > 0) & (longest > 1)
-    shorter = 1
-    for size in _SIZES:
-        rows = np.flatnonzero(general & (longest > shorter) & (longest <= size))
-        per_table = max(1, _CELLS // (size + 1) ** 2)
-        for start in range(0, len(rows), per_table):
-            part = rows[start : start + per_table]
-            _trace_table(found, middles.take(part), size, part, prefix[part])
-        shorter = size
-    for row in np.flatnonzero(general & (longest > shorter)):
-        _trace_long(found, middles, int(row), int(prefix[row]))
-    return found.edits()
+    found.add(pairs.row[single], np.full(len(single), SUB), prefix[single], prefix[single])
+    rest = np.flatnonzero((n > 0) & (m > 0) & (n + m > 2))
+    middles = Pairs(pairs.ids, pairs.reference + prefix, n, pairs.hypothesis + prefix, m, pairs.row, prefix)
+    return middles.take(rest).compact()
 
 
-def _common_ends(pairs: _Pairs) -> tuple[Int64Array, Int64Array]:
+def _common_ends(pairs: Pairs) -> tuple[Int64Array, Int64Array]:
     """How many words each pair shares at the start, and how many of the rest at the end."""
     ids = pairs.ids
     shorter = np.minimum(pairs.reference_length, pairs.hypothesis_length)
@@ -198,85 +137,9 @@ def _common_run(ids: Int64Array, first: Int64Array, second: Int64Array, limit: I
     return run
 
 
-def _add_run(found: _Collector, operation: int, rows: Int64Array, lengths: Int64Array, prefix: Int64Array) -> None:
+def _add_run(found: Collector, operation: int, rows: Int64Array, lengths: Int64Array, prefix: Int64Array) -> None:
     """Runs of insertions or deletions that start at `prefix` in both texts."""
-    pair = np.repeat(rows, lengths)
-    start = np.repeat(prefix, lengths)
-    moving = start + np.arange(len(pair)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    row, start = np.repeat(rows, lengths), np.repeat(prefix, lengths)
+    moving = spread(prefix, lengths)
     reference, hypothesis = (start, moving) if operation == INS else (moving, start)
-    found.add(pair, operation, reference, hypothesis)
-
-
-def _trace_long(found: _Collector, middles: _Pairs, row: int, prefix: int) -> None:
-    start, n = int(middles.reference[row]), int(middles.reference_length[row])
-    words = middles.ids[start : start + n].tolist()
-    start, m = int(middles.hypothesis[row]), int(middles.hypothesis_length[row])
-    words += middles.ids[start : start + m].tolist()
-    small: dict[int, int] = {}
-    numbers = [small.setdefault(word, len(small)) for word in words]
-    for op, i, j in edit_path(numbers[:n], numbers[n:]):
-        found.add(np.array([row]), op, np.array([i + prefix]), np.array([j + prefix]))
-
-
-def _padded(ids: Int64Array, start: Int64Array, length: Int64Array, size: int, filler: int) -> Int64Array:
-    """Sequences as the columns of a table of `size` rows."""
-    row = np.arange(size)[:, None]
-    inside = row < length
-    return np.where(inside, ids[np.where(inside, start + row, 0)], filler)
-
-
-def _table(reference: Int64Array, hypothesis: Int64Array) -> npt.NDArray[np.int16]:
-    """Cost of aligning the first i with the first j words, for all pairs: shape (i, j, pair)."""
-    size, pairs = reference.shape
-    table = np.empty((size + 1, size + 1, pairs), dtype=np.int16)
-    insertions = (np.arange(size + 1, dtype=np.int16) * _ERROR)[:, None]
-    table[0] = insertions
-    for i in range(1, size + 1):
-        above, row = table[i - 1], table[i]
-        row[0] = above[0] + np.int16(_ERROR)
-        np.multiply(hypothesis != reference[i - 1], np.int16(_SUBSTITUTION), out=row[1:])
-        row[1:] += above[:-1]
-        np.minimum(row[1:], above[1:] + np.int16(_ERROR), out=row[1:])
-        row -= insertions
-        np.minimum.accumulate(row, axis=0, out=row)
-        row += insertions
-    return table
-
-
-def _trace_table(found: _Collector, middles: _Pairs, size: int, rows: Int64Array, prefix: Int64Array) -> None:
-    """Fill one table for all `middles` and walk back through it, all at the same pace.
-
-    The order of preference is that of `align`: a pair of words, then a deletion, then an insertion.
-    """
-    reference = _padded(middles.ids, middles.reference, middles.reference_length, size, -1)
-    hypothesis = _padded(middles.ids, middles.hypothesis, middles.hypothesis_length, size, -2)
-    table = _table(reference, hypothesis)
-    i, j = middles.reference_length.copy(), middles.hypothesis_length.copy()
-    at = np.arange(len(middles))
-    while len(at):
-        here = table[i, j, at]
-        # index -1 reads the far end of the table; `both` and `i > 0` keep that from counting
-        same = reference[i - 1, at] == hypothesis[j - 1, at]
-        both = (i > 0) & (j > 0)
-        pair = both & (table[i - 1, j - 1, at] + np.where(same, 0, _SUBSTITUTION) == here)
-        deletion = ~pair & (i > 0) & (table[i - 1, j, at] + _ERROR == here)
-        insertion = ~(pair | deletion)
-        i, j = i - (pair | deletion), j - (pair | insertion)
-        for operation, chosen in ((SUB, pair & ~same), (DEL, deletion), (INS, insertion)):
-            _record(found, operation, chosen, at, (rows, prefix), (i, j))
-        left = (i > 0) | (j > 0)
-        at, i, j = at[left], i[left], j[left]
-
-
-def _record(
-    found: _Collector,
-    operation: int,
-    chosen: BoolArray,
-    at: Int64Array,
-    origin: tuple[Int64Array, Int64Array],
-    position: tuple[Int64Array, Int64Array],
-) -> None:
-    index = at[chosen]
-    rows, prefix = origin
-    start = prefix[index]
-    found.add(rows[index], operation, position[0][chosen] + start, position[1][chosen] + start)
+    found.add(row, np.full(len(row), operation), reference, hypothesis)

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 
 from speech_mlflow.scoring import spoken
 from speech_mlflow.scoring.normalize import Normalizer
 
 _QUOTES = str.maketrans(dict.fromkeys("‘’‚‛`´ʼ＇", "'") | dict.fromkeys("“”„‟«»＂", '"'))
+_REMEMBERED_TOKENS = 1 << 17
 _JOINERS = "\u200c\u200d"  # needed in Persian and Indic words
 
 _APOSTROPHE = re.compile(r"(?<!\w)'+|'+(?!\w)")
 _DIGIT = re.compile(r"[0-9]")
 _INTEGER = r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+"
 
-_ENGLISH_HALF_DAY = re.compile(r"\b([ap])\.\s?m\b\.?")
+_ENGLISH_HALF_DAY = re.compile(r"\b([ap])\.m\b\.?")
 _ENGLISH_WORDS = {"dr": "doctor", "mr": "mister", "mrs": "missus"}
 _ENGLISH_SIGNS = str.maketrans({"%": " percent ", "&": " and ", "@": " at "})
 _ENGLISH_MONEY = {"$": "dollar", "£": "pound", "€": "euro"}
@@ -71,9 +73,33 @@ class _Punctuation(dict[int, str]):
 _PUNCTUATION = _Punctuation()
 
 
+class _ByToken(dict[str, str]):
+    """A rule that looks at each stretch between spaces by itself, and remembers what it made of it.
+
+    Words repeat much more than sentences do.
+    """
+
+    def __init__(self, rule: Callable[[str], str]) -> None:
+        super().__init__()
+        self._rule = rule
+
+    def __missing__(self, token: str) -> str:
+        if len(self) >= _REMEMBERED_TOKENS:
+            self.clear()
+        words = self[token] = self._rule(token)
+        return words
+
+    def apply(self, text: str) -> str:
+        return " ".join([words for words in map(self.__getitem__, text.split()) if words])
+
+
 def english(text: str) -> str:
     """en-US and other English locales."""
-    text = _plain(text).lower()
+    return _ENGLISH.apply(text)
+
+
+def _english_token(token: str) -> str:
+    text = _plain(token).lower()
     if _DIGIT.search(text):
         text = _ENGLISH_NUMBER.sub(_english_spoken, text)
     if "." in text:
@@ -84,11 +110,14 @@ def english(text: str) -> str:
 
 def german(text: str) -> str:
     """de-DE and other German locales."""
-    text = _plain(text).lower()
-    if _DIGIT.search(text):
-        text = _GERMAN_OPERATORS.sub(lambda found: " plus " if "+" in found[0] else " minus ", text)
-        text = _GERMAN_NUMBER.sub(_german_spoken, text)
-    return " ".join(_words(text.translate(_GERMAN_SIGNS)))
+    if not _DIGIT.search(text):  # numbers are the only thing that reaches over a space
+        return _GERMAN.apply(text)
+    text = _GERMAN_OPERATORS.sub(lambda found: " plus " if "+" in found[0] else " minus ", _plain(text).lower())
+    return _german_token(_GERMAN_NUMBER.sub(_german_spoken, text))
+
+
+def _german_token(token: str) -> str:
+    return " ".join(_words(_plain(token).lower().translate(_GERMAN_SIGNS)))
 
 
 def chinese(text: str) -> str:
@@ -112,7 +141,11 @@ def turkish(text: str) -> str:
 
 def basic(text: str) -> str:
     """Any other language: lower case, no punctuation except apostrophes within words, one Unicode form."""
-    return " ".join(_words(_plain(text).lower()))
+    return _BASIC.apply(text)
+
+
+def _basic_token(token: str) -> str:
+    return " ".join(_words(_plain(token).lower()))
 
 
 def characters(text: str) -> str:
@@ -210,6 +243,8 @@ def _chinese_spoken(found: re.Match[str]) -> str:
     number = spoken.chinese_decimal(whole, part["fraction"]) if part["fraction"] else spoken.chinese_number(whole)
     return f"百分之{number}" if part["percent"] else number
 
+
+_ENGLISH, _GERMAN, _BASIC = _ByToken(_english_token), _ByToken(_german_token), _ByToken(_basic_token)
 
 BUILTIN = (
     Normalizer("basic", basic),

@@ -36,14 +36,19 @@ def number_words(texts: Sequence[str]) -> tuple[Int64Array, Int64Array]:
         parts = [text.encode("utf-8", "surrogatepass") for text in texts]
         data = b" ".join([*parts, b""])
         lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
-    edge = np.empty(len(data) + 1, dtype=np.int8)
-    edge[0] = 1
-    edge[1:] = _ASCII_SPACE[np.frombuffer(data, dtype=np.uint8)]
-    change = np.diff(edge)
-    starts, ends = np.flatnonzero(change == -1), np.flatnonzero(change == 1)
-    text_ends = np.cumsum(lengths + 1)
-    words = np.diff(np.searchsorted(starts, text_ends), prepend=0)
-    return _numbers(data, starts, ends - starts), words
+    codes = np.frombuffer(data, dtype=np.uint8)
+    spaces = np.flatnonzero(codes <= ord(" "))  # the last byte is one
+    real = _ASCII_SPACE[codes[spaces]]
+    if not real.all():  # control characters that are part of words
+        spaces = spaces[real]
+    starts = np.empty_like(spaces)
+    starts[:1] = 0
+    starts[1:] = spaces[:-1] + 1
+    sizes = spaces - starts
+    if len(sizes) and not sizes.all():  # several spaces in a row
+        starts, sizes = starts[sizes > 0], sizes[sizes > 0]
+    words = np.diff(np.searchsorted(starts, np.cumsum(lengths + 1)), prepend=0)
+    return _numbers(data, starts, sizes), words
 
 
 def _numbers(data: bytes, starts: Int64Array, lengths: Int64Array) -> Int64Array:
