@@ -12,20 +12,19 @@ from collections.abc import Mapping, Sequence
 
 DRUGS_FIRST = (
     "apixaban", "metoprolol", "lisinopril", "furosemide", "atorvastatin", "metformin", "pantoprazole", "prednisone",
-    "gabapentin", "levothyroxine",
+    "gabapentin", "levothyroxine", "rivaroxaban", "amlodipine", "spironolactone", "empagliflozin", "clopidogrel",
+    "enoxaparin", "doxycycline",
 )  # fmt: skip
-DRUGS_MORE = (
-    "rivaroxaban", "amlodipine", "spironolactone", "empagliflozin", "clopidogrel", "enoxaparin", "doxycycline",
-    "azithromycin", "warfarin", "sertraline",
+DRUGS_MORE = ("azithromycin", "warfarin", "sertraline")
+CONDITIONS_FIRST = (
+    "atelectasis", "cardiomegaly", "cellulitis", "hyponatremia", "pneumothorax", "cholecystitis", "pyelonephritis",
+    "thrombocytopenia", "pancreatitis", "diverticulitis",
 )  # fmt: skip
-CONDITIONS_FIRST = ("atelectasis", "cardiomegaly", "cellulitis", "hyponatremia", "pneumothorax")
-CONDITIONS_MORE = (
-    "cholecystitis", "pyelonephritis", "thrombocytopenia", "pancreatitis", "diverticulitis", "hypokalemia", "leukocytosis",
-)  # fmt: skip
-PROCEDURES_FIRST = ("echocardiogram", "colonoscopy")
-PROCEDURES_MORE = ("bronchoscopy", "cholecystectomy", "cystoscopy", "thoracentesis")
-LABS_FIRST = ("creatinine", "troponin")
-LABS_MORE = ("bilirubin", "ferritin")
+CONDITIONS_MORE = ("hypokalemia", "leukocytosis")
+PROCEDURES_FIRST = ("echocardiogram", "colonoscopy", "bronchoscopy", "cholecystectomy", "cystoscopy")
+PROCEDURES_MORE = ("thoracentesis",)
+LABS_FIRST = ("creatinine", "troponin", "bilirubin")
+LABS_MORE = ("ferritin",)
 
 LEXICON: Mapping[str, str] = {
     "apixaban": "ax0 p ih1 k s ax0 b ae0 n",
@@ -65,23 +64,23 @@ LEXICON: Mapping[str, str] = {
 PRONUNCIATIONS_FIRST: Mapping[str, str] = {
     "apixaban": "a picks a ban",
     "atelectasis": "at elect a sis",
-    "cardiomegaly": "cardio mega lee",
-    "creatinine": "cree at in in",
-    "furosemide": "few row sum eyed",
-    "levothyroxine": "leave oh thigh rock scene",
-    "lisinopril": "lie sin a prill",
-}
-PRONUNCIATIONS_MORE: Mapping[str, str] = {
     "bilirubin": "billy ruben",
+    "cardiomegaly": "cardio mega lee",
     "cholecystectomy": "cola sis tech tummy",
     "cholecystitis": "cola sis tight us",
+    "creatinine": "cree at in in",
     "cystoscopy": "sis toss cup e",
     "doxycycline": "docks a sigh clean",
     "empagliflozin": "em pa glee flows in",
     "enoxaparin": "e knocks a pair in",
+    "furosemide": "few row sum eyed",
+    "levothyroxine": "leave oh thigh rock scene",
+    "lisinopril": "lie sin a prill",
+    "pyelonephritis": "pile on a fright us",
+}
+PRONUNCIATIONS_MORE: Mapping[str, str] = {
     "ferritin": "ferret in",
     "leukocytosis": "luke oh sigh toe sis",
-    "pyelonephritis": "pile on a fright us",
     "thoracentesis": "thor a sen tee sis",
     "warfarin": "war far in",
 }
