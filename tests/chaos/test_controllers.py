@@ -74,6 +74,7 @@ def test_controllers_at_once_make_one_endpoint_and_each_change_once(world: World
     assert world.apply().result == "unchanged"
 
 
+@pytest.mark.slow
 def test_when_one_of_two_is_killed_the_other_goes_on(world: World, processes: Any) -> None:
     world.register()
     world.move("1")

@@ -17,11 +17,9 @@ POINTS = [f"{when}:{step}" for step in STEPS for when in ("before", "after")]
 SITUATIONS = {"first": ([], "1"), "update": (["1"], "2"), "rollback": (["1", "2"], "1")}
 """By name: the versions that were served before, and the one that is promoted when the process dies."""
 QUICK = {
-    ("first", "after:claim"),
     ("first", "after:write"),
     ("update", "after:journal"),
     ("update", "before:tags"),
-    ("rollback", "after:wait"),
     ("rollback", "before:notify"),
 }
 CASES = [

@@ -126,7 +126,7 @@ def context() -> Any:
 def test_of_many_processes_at_once_at_most_one_holds(context: Any, store: tuple[MlflowClient, str]) -> None:
     """The first claim on a target is the hardest case: there is no run yet, and each process may make one."""
     client, experiment = store
-    processes, rounds = 4, 6
+    processes, rounds = 4, 3
     barrier, results = context.Barrier(processes), context.Queue()
     uri = client.tracking_uri
     children = [context.Process(target=contend, args=(uri, experiment, barrier, results, rounds)) for _ in range(processes)]

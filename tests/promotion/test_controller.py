@@ -102,6 +102,7 @@ def test_drift_is_found_without_any_change_in_the_registry(world: World) -> None
     versions_served(world, "1")
 
 
+@pytest.mark.slow
 def test_a_hold_that_goes_is_noticed(world: World) -> None:
     world.register()
     world.move("1")
@@ -131,6 +132,7 @@ def test_ambiguity_is_told_once_and_keeps_what_is_served(world: World) -> None:
     assert world.hears(world.endpoint().id) in {0, 1}
 
 
+@pytest.mark.slow
 def test_an_error_is_told_and_the_target_is_tried_again(world: World) -> None:
     world.register()
     world.service.tell(faults=[{"kind": "status", "status": 403, "path": "/endpoints", "times": None}])

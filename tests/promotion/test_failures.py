@@ -88,6 +88,7 @@ def test_a_probe_that_passes_is_measured(world: World, tmp_path: Path) -> None:
     assert (metrics["probe.wer"], metrics["probe.recordings"]) == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_a_held_version_is_tried_again_when_the_hold_goes(world: World, tmp_path: Path) -> None:
     served(world, "1")
     world.move("2")
@@ -142,8 +143,14 @@ def test_an_expired_model_is_refused(world: World) -> None:
 # --- the network -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["lost", "reset", "truncate"])
-@pytest.mark.parametrize("write", ["POST", "PATCH"])
+@pytest.mark.parametrize(
+    ("write", "kind"),
+    [
+        ("POST", "lost"),
+        ("PATCH", "lost"),
+        *(pytest.param(write, kind, marks=pytest.mark.slow) for write in ("POST", "PATCH") for kind in ("reset", "truncate")),
+    ],
+)
 def test_an_answer_that_is_lost_costs_nothing(world: World, write: str, kind: str) -> None:
     world.register()
     world.move("1")
@@ -156,7 +163,7 @@ def test_an_answer_that_is_lost_costs_nothing(world: World, write: str, kind: st
     versions_served(world, "2" if write == "PATCH" else "1")
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("status", [503, *(pytest.param(one, marks=pytest.mark.slow) for one in (429, 500))])
 def test_a_service_that_is_not_well_is_tried_again(world: World, status: int) -> None:
     world.register()
     world.move("1")
@@ -243,6 +250,7 @@ def test_a_model_changed_by_hand_is_put_back(world: World) -> None:
     versions_served(world, "1")
 
 
+@pytest.mark.slow
 def test_a_deleted_endpoint_is_made_again(world: World) -> None:
     endpoint_id = served(world, "1")
     world.speech.endpoints.delete(endpoint_id)
