@@ -35,7 +35,7 @@ SEND_SECONDS = 600
 
 def run_copy(core: Emulator, record: Record) -> Outcome:
     """The job of a copy operation on the source."""
-    model = core.store.get("models", str(record.body["model"]).rpartition("/")[2])
+    model = core.store.get("models", str(record.body["source"]).rpartition("/")[2])
     if model is None or "directory" not in model.body:
         raise JobError("InvalidModel", "The model is not there any more.")
     with core.blobs.workspace() as folder:

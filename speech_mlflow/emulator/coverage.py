@@ -77,7 +77,7 @@ RULES: tuple[Covered, ...] = (
     Covered("rule", "profanity filter modes, output format rules, punctuation modes None and Dictated", "emulated"),
     Covered("rule", "OPUS in OGG at the short audio URL", "not emulated", "WAV only"),
     Covered("rule", "WebSocket of the Speech SDK", "not emulated", "links.webSocket names an address that does not answer"),
-    Covered("rule", "bring-your-own-storage", "not emulated"),
+    Covered("rule", "bring-your-own-storage", "not emulated", "contents lie in the state directory"),
     Covered(
         "rule",
         "trusted access to Azure Storage by the resource's identity",

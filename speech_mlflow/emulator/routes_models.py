@@ -208,7 +208,7 @@ def copy(call: Call) -> Answer:
     expiry = parse_date(wanted.expirationDateTime)
     if expiry is None or core.now() >= expiry:
         raise invalid("ModelCopyAuthorizationExpired", "The copy authorization has expired.", "$.expirationDateTime")
-    body = {"model": record.path, "target": wanted.targetResourceEndpoint, "authorization": wanted.id}
+    body = {"source": record.path, "target": wanted.targetResourceEndpoint, "authorization": wanted.id}
     operation = core.create("operations", body, action="copy")
     core.begin("copy", operation)
     location = call.links.entity(f"operations/models/copy/{operation.id}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from speech_mlflow.emulator.payloads import WebHookCreate, WebHookUpdate, changes, parse
-from speech_mlflow.emulator.problems import conflict, invalid
+from speech_mlflow.emulator.problems import RETRY_AFTER_SECONDS, conflict, invalid
 from speech_mlflow.emulator.routing import JSON, MERGE_PATCH, Answer, Call, Route, created, find, get, listing, show
 from speech_mlflow.emulator.store import NOT_STARTED, SUCCEEDED, Record
 from speech_mlflow.emulator.webhooks import EVENTS
@@ -75,7 +75,7 @@ def ping(call: Call) -> Answer:
     _usable(record)
     call.core.hooks.owe_to(record, "ping", record.path)
     call.core.hooks.wake()
-    return Answer(202)
+    return Answer(202, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def test(call: Call) -> Answer:
@@ -87,7 +87,7 @@ def test(call: Call) -> Answer:
         return Answer(204)
     call.core.hooks.owe_to(record, last[0], last[1])
     call.core.hooks.wake()
-    return Answer(202)
+    return Answer(202, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 ROUTES = (
