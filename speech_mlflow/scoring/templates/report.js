@@ -417,4 +417,5 @@
   let resized = 0;
   window.addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(update, 200); });
   readControls();
+  setTimeout(searchable, 300); // so that the first key typed need not wait for it
 })();
