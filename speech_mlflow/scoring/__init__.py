@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from speech_mlflow.scoring.comparison import Comparison, ComparisonTable, compare, compare_all
     from speech_mlflow.scoring.normalize import Normalizer, get_normalizer
     from speech_mlflow.scoring.records import Counts, Totals
-    from speech_mlflow.scoring.scores import Score, UtteranceScore, score, score_stream
+    from speech_mlflow.scoring.scores import Score, UtteranceScore, score
+    from speech_mlflow.scoring.streaming import score_stream
 
 _HOME = {
     "AlignedWord": "alignment",
@@ -29,7 +30,7 @@ _HOME = {
     "compare_all": "comparison",
     "get_normalizer": "normalize",
     "score": "scores",
-    "score_stream": "scores",
+    "score_stream": "streaming",
 }
 
 __all__ = [

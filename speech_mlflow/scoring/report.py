@@ -21,13 +21,8 @@ from markupsafe import Markup
 
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import plots
-from speech_mlflow.scoring.comparison import (
-    Comparison,
-    ComparisonTable,
-    check_comparable,
-    compare_all,
-    wer_interval,
-)
+from speech_mlflow.scoring.comparable import check_comparable
+from speech_mlflow.scoring.comparison import Comparison, ComparisonTable, compare_all, wer_interval
 from speech_mlflow.scoring.inputs import Groups, read_groups
 from speech_mlflow.scoring.records import Totals
 from speech_mlflow.scoring.report_data import AudioSource, chosen_rows, embed_audio, report_data, script_json

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.progress import Progress, ProgressEvent, silent
 from speech_mlflow.scoring.alignment import AlignedWord, expand
-from speech_mlflow.scoring.batch import CHUNK, Aligned, align_pairs, chunks, join
+from speech_mlflow.scoring.batch import CHUNK, Aligned, align_pairs, join
 from speech_mlflow.scoring.characters import character_counts
 from speech_mlflow.scoring.display import TokenErrors, token_errors
-from speech_mlflow.scoring.inputs import Groups, listed, read_groups, read_ids, read_texts
+from speech_mlflow.scoring.inputs import Groups, read_groups, read_ids, read_texts
 from speech_mlflow.scoring.normalize import NOTHING, Normalizer, as_normalizer
 from speech_mlflow.scoring.records import CountArrays, Counts, Edits, Totals
 from speech_mlflow.scoring.words import (
@@ -30,6 +29,9 @@ from speech_mlflow.scoring.words import (
     out_of_vocabulary,
     word_errors,
 )
+
+if TYPE_CHECKING:
+    import jiwer
 
 NormalizerLike = str | Normalizer | Callable[[str], Any] | None
 
@@ -286,6 +288,15 @@ class Score:
         """How words that are not in a vocabulary fared."""
         return out_of_vocabulary(self, vocabulary)
 
+    def to_jiwer(self) -> jiwer.WordOutput:
+        """The alignments as jiwer holds them, for code that is written for jiwer (visualize_alignment and others).
+
+        They are the ones counted here. jiwer's own have as many errors, but may split them into other kinds.
+        """
+        from speech_mlflow.scoring.jiwer_output import word_output
+
+        return word_output(self)
+
     def rescore(self, normalizer: NormalizerLike) -> Score:
         """The same texts scored under another normaliser."""
         references, hypotheses = self.texts()
@@ -334,7 +345,7 @@ def score(
     parts: list[Aligned] = []
     for start in range(0, count, CHUNK):
         rows = slice(start, start + CHUNK)
-        parts.append(_align(rule, reference_texts[rows], hypothesis_texts[rows]))
+        parts.append(align_texts(rule, reference_texts[rows], hypothesis_texts[rows]))
         tell(ProgressEvent("score", min(start + CHUNK, count), count, "utterances"))
     aligned = join(parts)
     return Score(
@@ -348,67 +359,8 @@ def score(
     )
 
 
-def score_stream(
-    pairs: Iterable[tuple[str, ...]],
-    *,
-    normalizer: NormalizerLike = None,
-    keep_texts: bool = False,
-    progress: Progress | None = None,
-) -> Score:
-    """Score pairs from an iterator that need not fit into memory.
-
-    pairs: `(reference, hypothesis)`, `(id, reference, hypothesis)` or `(id, reference, hypothesis, group)`, all alike.
-    keep_texts: whether the result can show utterances; without, it holds about 30 bytes per utterance, plus ids.
-
-    Raises ScoringError for an entry that is not such a tuple of texts.
-    """
-    rule = as_normalizer(normalizer)
-    tell = progress or silent
-    parts: list[Aligned] = []
-    kept: list[list[tuple[str, ...]]] = [[], [], [], []]
-    done = 0
-    for chunk in chunks(pairs):
-        ids, references, hypotheses, labels = _columns(chunk, done)
-        parts.append(_align(rule, references, hypotheses))
-        for store, column in zip(kept, (ids, references, hypotheses, labels), strict=True):
-            if column and (keep_texts or column is ids or column is labels):
-                store.append(column)
-        done += len(chunk)
-        tell(ProgressEvent("score", done, None, "utterances"))
-    aligned = join(parts)
-    ids, references, hypotheses, labels = (tuple(chain.from_iterable(store)) for store in kept)
-    return Score(
-        rule,
-        CountArrays.from_edits(aligned.words, aligned.edits),
-        aligned.edits,
-        references if keep_texts else None,
-        hypotheses if keep_texts else None,
-        read_ids(ids, done) if ids else None,
-        read_groups(labels, done) if labels else {},
-    )
-
-
-def _align(rule: Normalizer, references: tuple[str, ...], hypotheses: tuple[str, ...]) -> Aligned:
+def align_texts(rule: Normalizer, references: tuple[str, ...], hypotheses: tuple[str, ...]) -> Aligned:
+    """Normalise and align."""
     if rule is NOTHING:
         return align_pairs(references, hypotheses)
     return align_pairs(rule.many(references), rule.many(hypotheses))
-
-
-def _columns(chunk: list[tuple[str, ...]], first: int) -> tuple[tuple[str, ...], ...]:
-    """Ids, references, hypotheses and labels of a chunk; empty where the entries have none."""
-    sizes = set(map(len, chunk))
-    if len(sizes) == 1 and sizes <= {2, 3, 4}:
-        columns = tuple(zip(*chunk, strict=True))
-        ids, labels = (columns[:1] if len(columns) > 2 else ()), columns[3:]
-        references, hypotheses = columns[-2:] if len(columns) < 4 else columns[1:3]
-        if set(map(type, references)) | set(map(type, hypotheses)) <= {str}:
-            return (ids[0] if ids else ()), references, hypotheses, (labels[0] if labels else ())
-    wrong = [
-        first + offset
-        for offset, entry in enumerate(chunk)
-        if len(entry) != len(chunk[0]) or len(entry) not in (2, 3, 4) or not all(isinstance(text, str) for text in entry)
-    ]
-    raise ScoringError(
-        f"{len(wrong)} entries are not pairs of texts: {listed(wrong)}",
-        hint="each entry is (reference, hypothesis), (id, reference, hypothesis) or (id, reference, hypothesis, group)",
-    )

@@ -9,7 +9,8 @@ import scipy.stats
 
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import Comparison, Score, compare, compare_all, score, statistics
-from speech_mlflow.scoring.comparison import segment_errors, wer_interval
+from speech_mlflow.scoring.comparable import segment_errors
+from speech_mlflow.scoring.comparison import wer_interval
 from tests.scoring.oracle import corpus, heard_again
 
 
