@@ -168,21 +168,16 @@ def log(
 def log_inputs(
     store: Store, run_id: str, datasets: Sequence[SpeechDataset], context: str, *, logged_models: Iterable[str] = ()
 ) -> None:
-    """Log data sets, and models that were tested, as inputs of a run; those that it has are left as they are."""
-    models = list(logged_models)
-    if models:  # MLflow itself drops a data set that it has, and fails on a model that it has
-        inputs = store.client.get_run(run_id).inputs
-        known = {given.model_id for given in inputs.model_inputs} if inputs else set()
-        models = [model_id for model_id in models if model_id not in known]
+    """Log data sets, and models that were tested, as inputs of a run; those that it has stay as they are."""
     store.client.log_inputs(
         run_id,
         datasets=[dataset.to_input(context) for dataset in datasets],
-        models=[LoggedModelInput(model_id) for model_id in models] or None,
+        models=[LoggedModelInput(model_id) for model_id in logged_models] or None,
     )
 
 
 def log_output(store: Store, run_id: str, logged_model_id: str) -> None:
-    """Log a model as what the run made, once."""
+    """Log a model as what the run made, once: MLflow fails on an output that the run has."""
     outputs = store.client.get_run(run_id).outputs
     if outputs is None or all(output.model_id != logged_model_id for output in outputs.model_outputs):
         store.client.log_outputs(run_id, [LoggedModelOutput(logged_model_id, 0)])

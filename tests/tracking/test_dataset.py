@@ -14,8 +14,10 @@ from mlflow.data.dataset_source_registry import _dataset_source_registry
 from speech_mlflow.corpus import Corpus, read_corpus
 from speech_mlflow.errors import DataError, NotFoundError, TrackingError
 from speech_mlflow.service import SpeechClient
+from speech_mlflow.service.entities import File
 from speech_mlflow.tracking import runs, tags
 from speech_mlflow.tracking.dataset import SpeechDataset, digest, same_content
+from speech_mlflow.tracking.loading import _content
 from speech_mlflow.tracking.runs import Measured, Work
 from speech_mlflow.tracking.sources import SpeechCorpusSource, SpeechDatasetSource, SpeechUrlSource
 from speech_mlflow.tracking.store import Store, open_store
@@ -141,6 +143,15 @@ def test_text_of_the_service_loads_as_it_was_uploaded(speech: SpeechClient, tmp_
     loaded = SpeechDatasetSource(speech.resource, dataset.id, "en-US", "Language").load(speech)
     assert [line.text for line in loaded.lines] == ["Start apixaban.", "Hold it at 5."]
     assert loaded.fingerprint == written.fingerprint
+
+
+def test_what_the_service_made_of_a_text_is_not_the_text() -> None:
+    listed = [File(name=name, kind="LanguageData") for name in ("normalized.txt", "languagedata")]
+    listed.insert(0, File(name="report.json", kind="DatasetReport"))
+    found = _content(listed, "Language")
+    assert found is not None
+    assert found.name == "languagedata"
+    assert _content(listed[:2], "Language") is None
 
 
 @pytest.fixture

@@ -51,7 +51,8 @@ def test_a_custom_model_is_pending_then_ready_and_has_one_logged_model(store: St
     pending = store.client.get_logged_model(first)
     assert (pending.status, pending.name) == (LoggedModelStatus.PENDING, "a-b- 1-0")
     assert pending.params == {"weight": "30"}
-    assert models.find(store, resource="r1", model_id="c1") is None
+    store.client.set_logged_model_tags(first, {tags.MODEL_ID: "c1"})
+    assert models.find(store, resource="r1", model_id="c1") is None, "a model that still trains cannot be tested"
     models.finish(store, first, ready=True, model_tags={tags.MODEL_ID: "c1"})
     found = models.find(store, resource="r1", model_id="c1")
     assert found is not None
@@ -83,8 +84,11 @@ def test_a_version_stands_for_one_service_model_and_is_made_once(store: Store, m
     run_id, logged = trained(store, custom())
     given = {**models.describe(custom(), "r1"), tags.TRAIN_RUN_ID: run_id}
     first = registry.register(store, name="clinic", run_id=run_id, logged_model_id=logged, version_tags=given)
+    before = store.client.get_registered_model("clinic").last_updated_timestamp
     again = registry.register(store, name="clinic", run_id=run_id, logged_model_id=logged, version_tags=given)
     assert first.version == again.version
+    after = store.client.get_registered_model("clinic").last_updated_timestamp
+    assert after == before, "promotion goes by when a model was last changed"
     version = mlflow_store.client.get_model_version("clinic", "1")
     assert (version.source, version.run_id) == (f"models:/{logged}", run_id)
     assert version.tags == {
