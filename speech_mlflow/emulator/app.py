@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import json
 import logging
+import sqlite3
 import tempfile
 import time
 import uuid
@@ -40,6 +41,7 @@ from speech_mlflow.emulator.problems import (
     BODY_BYTES,
     SHORT_AUDIO_BYTES,
     Problem,
+    cannot_write,
     forbidden,
     gateway,
     invalid,
@@ -220,10 +222,9 @@ class _Server:
                     return self._respond(problem)
                 except ClientDisconnect:
                     raise
-                except OSError as error:
+                except (OSError, sqlite3.OperationalError) as error:
                     log.exception("%s %s", request.method, request.url.path)
-                    where = self.core.options.state_dir
-                    message = f"The offline service cannot write to {where}: {error.strerror}. Free some space there."
+                    message = cannot_write(self.core.options.state_dir, error)
                     return self._respond(refuse(503, "ServiceUnavailable", message, headers={"Retry-After": "30"}))
                 except Exception as error:
                     log.exception("%s %s", request.method, request.url.path)

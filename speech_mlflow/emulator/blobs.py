@@ -81,14 +81,12 @@ class Blobs:
         for name in names:
             self.path(name).unlink(missing_ok=True)
 
-    def join(self, names: list[str]) -> Path:
-        """Write blobs one after another into a new file below ``work``; returns its path."""
-        target = self.work / secrets.token_hex(16)
+    def join(self, names: list[str], target: Path) -> None:
+        """Write blobs one after another into a file of the caller's."""
         with open(target, "wb") as out:
             for name in names:
                 with open(self.path(name), "rb") as part:
                     shutil.copyfileobj(part, out, _COPY_BYTES)
-        return target
 
     def names(self) -> Iterator[str]:
         """Every blob there is, to find those that nothing refers to."""

@@ -46,7 +46,8 @@ async def _disturb(app: ASGIApp, faults: list[Fault], scope: Scope, receive: Rec
         elif fault.kind == "stale-list":
             scope[STALE] = fault.seconds
         elif fault.kind == "reset":
-            _reset(transport)
+            await _drain(receive)  # a client that is still sending would see a broken pipe instead
+            await _cut(transport, receive)
             return
         elif fault.kind == "status":
             await _drain(receive)
@@ -54,7 +55,7 @@ async def _disturb(app: ASGIApp, faults: list[Fault], scope: Scope, receive: Rec
             return
     for fault in faults:
         if fault.kind in ("lost", "truncate", "slice", "body"):
-            send = _Spoiled(send, fault, transport)
+            send = _Spoiled(send, fault, transport, receive)
     if any(fault.kind == "duplicate" for fault in faults):
         body = await _drain(receive)
         await app(dict(scope), _replay(body), _discard)
@@ -65,15 +66,15 @@ async def _disturb(app: ASGIApp, faults: list[Fault], scope: Scope, receive: Rec
 class _Spoiled:
     """A ``send`` that loses, cuts, slices or replaces the answer."""
 
-    def __init__(self, send: Send, fault: Fault, transport: Any) -> None:
-        self.send, self.fault, self.transport = send, fault, transport
+    def __init__(self, send: Send, fault: Fault, transport: Any, receive: Receive) -> None:
+        self.send, self.fault, self.transport, self.receive = send, fault, transport, receive
         self.left = fault.after_bytes
         self.start: Message | None = None
 
     async def __call__(self, message: Message) -> None:
         if self.fault.kind == "lost":
             await asyncio.sleep(self.fault.seconds)
-            _reset(self.transport)
+            await _cut(self.transport, self.receive)
             raise CutError
         if message["type"] == "http.response.start":
             self.start = message
@@ -149,11 +150,13 @@ def _transport(receive: Receive) -> Any:
     return getattr(getattr(receive, "__self__", None), "transport", None)
 
 
-def _reset(transport: Any) -> None:
-    """Cut the connection so that the client sees a reset, not an end."""
+async def _cut(transport: Any, receive: Receive) -> None:
+    """Cut the connection so that the client sees a reset, not an end, and wait until it is gone."""
     if transport is None:
         raise CutError
     connection = transport.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -103,11 +103,11 @@ def keep_json(core: Emulator, name: str, kind: str, value: Any) -> NewFile:
 
 def _fetch(core: Emulator, record: Record, folder: Path) -> tuple[Path, tuple[str, ...]]:
     """The uploaded or downloaded file, and the blobs that are not needed once it is imported."""
-    url = record.body.get("contentUrl")
+    url, target = record.body.get("contentUrl"), folder / "content"
     if url is None:
         blobs = tuple(block.blob for block in core.store.blocks(record.id) if block.committed)
-        return core.blobs.join(list(blobs)), blobs
-    target = folder / "content"
+        core.blobs.join(list(blobs), target)
+        return target, blobs
     download(str(url), target, core.quotas.file_bytes[str(record.body["kind"])])
     return target, ()
 
@@ -171,8 +171,7 @@ def _acoustic(core: Emulator, record: Record, source: Path) -> Imported:
     except ArchiveError as error:
         raise JobError("DataImportFailed", f"The archive cannot be read: {error.message}") from None
     size = source.stat().st_size
-    kept = core.blobs.work / source.name if source.parent == core.blobs.work else source
-    found.files.append(NewFile("archive.zip", "AcousticDataArchive", core.blobs.keep_file(kept), size))
+    found.files.append(NewFile("archive.zip", "AcousticDataArchive", core.blobs.keep_file(source), size))
     return found
 
 

@@ -8,12 +8,14 @@ work and whose job simply begins again.
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from speech_mlflow.emulator.problems import cannot_write
 from speech_mlflow.emulator.store import FAILED, NOT_STARTED, RUNNING, SUCCEEDED, Job, NewFile, Record
 
 if TYPE_CHECKING:
@@ -173,6 +175,9 @@ class JobRunner:
             if self.gate.stopping:
                 raise StoppingError from error
             log.exception("job %s of %s failed", job.action, job.entity)
+            if isinstance(error, (OSError, sqlite3.OperationalError)):
+                message = cannot_write(self._core.options.state_dir, error)
+                return Outcome({"error": {"code": "ServiceUnavailable", "message": message}}, status=FAILED)
             message = f"An unexpected error occurred: {type(error).__name__}: {error}"
             return Outcome({"error": {"code": "InternalServerError", "message": message}}, status=FAILED)
 

@@ -17,7 +17,7 @@ from speech_mlflow.emulator.sphinx.text import spoken_words
 _PLAIN = str.maketrans(
     {"‘": "'", "’": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": " -- ", "…": " ", "\u00a0": " ", "\ufeff": ""}
 )
-_OH = re.compile(r"(?<![\d,.$])([1-9])0([1-9])(?![\d,]|st\b|nd\b|rd\b|th\b)")
+_OH = re.compile(r"(?<![\d,.$])([1-9])0([1-9])(?!\d|,\d|st\b|nd\b|rd\b|th\b)")
 MAX_REPEATS = 3
 
 
@@ -34,7 +34,8 @@ def spoken_digits(text: str) -> str:
 def normalise(text: str, locale: str) -> str:
     """The words of ``text``, small and single-spaced."""
     if locale.lower().startswith("en"):
-        return " ".join(spoken_words(spoken_digits(plain(text))))
+        # letters said one by one carry a full stop in the dictionary ("u. s."), which is no part of what is said
+        return " ".join(word.rstrip(".") for word in spoken_words(spoken_digits(plain(text))))
     text = re.sub(r"[^\w\s']|_", " ", plain(text).lower())
     return " ".join(word for word in (word.strip("'") for word in text.split()) if word)
 

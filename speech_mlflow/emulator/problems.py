@@ -8,6 +8,7 @@ The service has two shapes of error: its own (``{"code", "message", "innerError"
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 DEFAULT_PAGE_SIZE = 100  # choice: the default of ``top`` is not in the specification
@@ -146,3 +147,9 @@ def forbidden() -> Problem:
 def short_audio(status: int, message: str, headers: Mapping[str, str] | None = None) -> Problem:
     """An error of the recognition URL, which has a shape of its own."""
     return Problem(status, {"Message": message}, headers)
+
+
+def cannot_write(directory: Path, error: Exception) -> str:
+    """What to say when the disk is full or the directory cannot be written to."""
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return f"The offline service cannot write to {directory}: {reason}. Free some space there."

@@ -90,6 +90,7 @@ def test_training_goes_on(tmp_path: Path, held: dict[str, str]) -> None:
         no_garbage(again)
 
 
+@pytest.mark.slow
 def test_evaluation_goes_on(tmp_path: Path, held: dict[str, str]) -> None:
     service = start_tone_service(tmp_path / "state", environ=held)
     dataset = upload(service, "Acoustic", archive({"a.wav": "one two", "b.wav": "three"}))
@@ -134,6 +135,7 @@ def test_import_goes_on(tmp_path: Path) -> None:
         web.server_close()
 
 
+@pytest.mark.slow
 def test_uploaded_blocks_survive(tmp_path: Path) -> None:
     service = start_tone_service(tmp_path / "state")
     dataset = create(service, "/datasets", kind="Language")
@@ -168,6 +170,7 @@ def test_workers_end_with_a_killed_service(tmp_path: Path, held: dict[str, str])
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_stopped_service_takes_up_its_work_at_the_next_start(tmp_path: Path, held: dict[str, str]) -> None:
     service = start_tone_service(tmp_path / "state", environ=held)
     text = upload(service, "Language", "the gastric ward\n")
@@ -179,5 +182,46 @@ def test_a_stopped_service_takes_up_its_work_at_the_next_start(tmp_path: Path, h
     again = start_tone_service(service.state_dir, environ=held)
     try:
         assert again.wait(again.follow(url_on(again, model)))["status"] == "Succeeded"
+    finally:
+        stop_tone_service(again)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_made(tmp_path: Path) -> None:
+    service = start_tone_service(tmp_path / "state", environ={"FILE_LIMIT": str(1 << 20)})
+    try:
+        dataset = create(service, "/datasets", kind="Language")
+        path, octets = f"/datasets/{id_of(dataset)}/blocks", {"Content-Type": "application/octet-stream"}
+        answer = service.api.put(path, params={"blockid": "AAAA"}, content=b"x" * (2 << 20), headers=octets)
+        assert answer.status_code == 503
+        assert str(service.state_dir) in answer.json()["message"]
+        assert "Retry-After" in answer.headers
+        assert service.api.get(path).json() == {"committedBlocks": [], "uncommittedBlocks": []}
+        no_garbage(service)
+        names = ["AAAA", "AAAB"]
+        for name in names:  # each fits, but not both together
+            content = b"one sentence of many\n" * 40_000
+            assert service.api.put(path, params={"blockid": name}, content=content, headers=octets).status_code == 201
+        commit(service, dataset, names)
+        failed = service.wait(dataset)
+        assert (failed["status"], failed["properties"]["error"]["code"]) == ("Failed", "ServiceUnavailable")
+        no_garbage(service)
+    finally:
+        stop_tone_service(service)
+
+
+def test_what_nothing_refers_to_is_removed_at_the_start(tmp_path: Path) -> None:
+    service = start_tone_service(tmp_path / "state")
+    dataset = upload(service, "Language", "one sentence\n")
+    service.kill()
+    orphan, half = service.state_dir / "blobs" / "00" / "00aa", service.state_dir / "work" / "half"
+    orphan.parent.mkdir(exist_ok=True)
+    for path in (orphan, half):
+        path.write_bytes(b"left by a process that was killed")
+    again = start_tone_service(service.state_dir)
+    try:
+        assert not orphan.exists()
+        assert not half.exists()
+        file = files_of(again, again.follow(url_on(again, dataset)))["languagedata"]
+        assert again.web.get(file["links"]["contentUrl"]).status_code == 200
     finally:
         stop_tone_service(again)

@@ -274,6 +274,13 @@ def test_related_text_is_normalised_and_bad_lines_are_rejected(service: RunningE
     )
 
 
+def test_an_import_leaves_nothing_in_the_work_folder(service: RunningEmulator) -> None:
+    assert upload(service, "Language", "one sentence\n")["status"] == "Succeeded"
+    assert upload(service, "Acoustic", archive({"a.wav": "one"}))["status"] == "Succeeded"
+    assert upload(service, "Acoustic", b"no archive")["status"] == "Failed"
+    assert list((service.state_dir / "work").iterdir()) == []
+
+
 def test_text_that_nothing_is_left_of_fails_with_a_report(service: RunningEmulator) -> None:
     done = upload(service, "Language", "aaaa\nbbbb\n")
     assert done["status"] == "Failed"

@@ -89,6 +89,7 @@ def test_it_ends_when_idle(directory: Path) -> None:
     assert not (directory / ADDRESS).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "replaced"), [({"version": "0.0.1"}, True), ({"build": "x"}, True), ({"version": "99.0"}, False)]
 )
