@@ -125,6 +125,7 @@ def test_hostile_texts_are_data_and_nothing_else() -> None:
     assert page.data["written"] == [
         text if text != " ".join(text.split()) else None for text in HOSTILE
     ]  # words joined by single spaces are not repeated
+    assert not set("<>&") & set(page.scripts[0] + page.scripts[1])
     assert page.data["ids"] == list(given.ids)
     assert page.data["models"] == HOSTILE[:2]
     assert page.data["groups"][0]["labels"] == HOSTILE

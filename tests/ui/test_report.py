@@ -26,6 +26,7 @@ REFERENCES = {
     "three": "hello there <b>world</b>",
     "four": "all is well",
     "five": "",
+    "six": "good bye",
 }
 BASE = {
     "one": "take a moxie now",
@@ -33,15 +34,17 @@ BASE = {
     "three": "hello there b world b",
     "four": "all is well",
     "five": "uh",
+    "six": "good bye",
 }
 CUSTOM = {
     "one": "take amoxicillin now",
     "two": "the cut sat on the mat",
     "three": "hello their b world b",
-    "four": "all as well",
+    "four": "all as well now",
     "five": "",
+    "six": "good bye",
 }
-SPEAKERS = ["ann", "bob", "ann", "</script>", "bob"]
+SPEAKERS = ["ann", "bob", "ann", "</script>", "bob", "bob"]
 
 
 def tone(seconds: float = 0.6) -> bytes:
@@ -65,7 +68,7 @@ def small_report() -> str:
         scores,
         title="Small <i>report</i>",
         audio=lambda name: None if name == "four" else sound,
-        extra_columns={"seconds": [3, 1, 2, 5, 4]},
+        extra_columns={"seconds": [3, 1, 2, 5, 4, 0.5]},
         resamples=200,
     )
 
@@ -174,9 +177,9 @@ def report(request: pytest.FixtureRequest, driver: Any, files: Path) -> Iterator
 
 def test_opens_with_the_worst_first(report: Report) -> None:
     assert report.find("h1").text == "Small <i>report</i>"
-    assert report.count == "5 of 5 utterances"
-    # custom: one error each in two, three and four, of 6, 5 and 3 words; none in one and five
-    report.shows(["four", "three", "two", "one", "five"])
+    assert report.count == "6 of 6 utterances"
+    # custom: two errors in four, one each in three and two, of 5 and 6 words; none in the others
+    report.shows(["four", "three", "two", "one", "five", "six"])
     assert report.driver.execute_script("return performance.getEntriesByType('resource').length") == 0
 
 
@@ -189,6 +192,9 @@ def test_alignments_of_all_models_stand_under_the_reference(report: Report) -> N
     assert one[0] == ["take", "", "amoxicillin", "now"]
     assert one[1] == ["take", "inserted: a", "substituted: moxie", "now"]
     assert one[2] == ["take", "", "amoxicillin", "now"]
+    four = report.rows(report.ids.index("four"))
+    assert four[1] == ["all", "is", "well", ""]
+    assert four[2] == ["all", "substituted: as", "well", "inserted: now"]
     five = report.rows(report.ids.index("five"))
     assert five == [[""], ["inserted: uh"], [""]]
 
@@ -213,7 +219,7 @@ def test_got_worse_and_got_better(report: Report) -> None:
     report.choose("#show", "differ")
     report.wait(lambda: len(report.ids) == 5)
     report.click(report.find("#reset"))
-    report.wait(lambda: report.count == "5 of 5 utterances" and report.ids[0] == "four")
+    report.wait(lambda: report.count == "6 of 6 utterances" and report.ids[0] == "four")
 
 
 def test_search_by_word_prefix_id_and_what_was_heard(report: Report) -> None:
@@ -222,7 +228,7 @@ def test_search_by_word_prefix_id_and_what_was_heard(report: Report) -> None:
         box.clear()
         box.send_keys(typed)
         report.shows(expected)
-    assert report.count == "0 of 5 utterances"
+    assert report.count == "0 of 6 utterances"
     box.clear()
     box.send_keys("the ")
     report.shows(["two"])  # a whole word: not "there"
@@ -230,11 +236,11 @@ def test_search_by_word_prefix_id_and_what_was_heard(report: Report) -> None:
 
 def test_sorting(report: Report) -> None:
     report.choose("#sort", "given")
-    report.shows(["one", "two", "three", "four", "five"])
+    report.shows(["one", "two", "three", "four", "five", "six"])
     report.choose("#sort", "long")
-    report.shows(["two", "three", "one", "four", "five"])
+    report.shows(["two", "three", "one", "four", "six", "five"])
     report.choose("#sort", "column-0")
-    report.shows(["four", "five", "one", "three", "two"])
+    report.shows(["four", "five", "one", "three", "two", "six"])
     report.choose("#sort", "gained")
     report.wait(lambda: report.ids[0] == "one")
     report.choose("#sort", "lost")
@@ -249,7 +255,7 @@ def test_a_confusion_leads_to_its_utterances(report: Report) -> None:
     chip = report.find("#chip")
     assert chip.get_attribute("aria-label") == "Remove the filter cat → cut"
     report.click(chip)
-    assert report.count == "5 of 5 utterances"
+    assert report.count == "6 of 6 utterances"
     report.click(next(one for one in report.all("#inserted button") if one.text == "uh"))
     report.shows(["five"])
     report.click(report.find("#reset"))
@@ -279,9 +285,9 @@ def test_tables_are_sortable(report: Report) -> None:
 
 
 def test_recordings_play(report: Report) -> None:
-    assert "4 of 5 recordings are in this file" in report.find("#audio-message").text
+    assert "5 of 6 recordings are in this file" in report.find("#audio-message").text
     buttons = {one.get_attribute("aria-label"): one for one in report.all(".play")}
-    assert set(buttons) == {f"Play utterance {name}" for name in ("one", "two", "three", "five")}
+    assert set(buttons) == {f"Play utterance {name}" for name in ("one", "two", "three", "five", "six")}
     report.click(buttons["Play utterance two"])
     script = "const a = document.querySelector('audio'); return a && {time: a.currentTime, length: a.duration, error: a.error}"
     report.wait(lambda: (report.driver.execute_script(script) or {}).get("time", 0) > 0)
@@ -306,7 +312,7 @@ def test_by_keyboard_alone(report: Report) -> None:
     report.shows(["two"])
     active.send_keys(Keys.ESCAPE)
     report.find("#reset").send_keys(Keys.ENTER)
-    report.wait(lambda: len(report.ids) == 5)
+    report.wait(lambda: len(report.ids) == 6)
     where = "return document.activeElement.querySelector('h3') && document.activeElement.querySelector('h3').textContent"
     for key, expected in (("j", "four"), ("j", "three"), ("j", "two"), ("k", "three")):
         report.driver.switch_to.active_element.send_keys(key)
