@@ -275,3 +275,16 @@ def test_a_body_that_is_too_large(service: RunningEmulator) -> None:
     body = b'{"displayName": "' + b"x" * (5 << 20) + b'"}'
     answer = service.api.post("/projects", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
+
+
+def test_coverage_names_what_is_missing_with_its_reason() -> None:
+    from speech_mlflow.emulator.coverage import coverage
+
+    listed = coverage()
+    names = [item.name for item in listed]
+    assert len(names) == len(set(names))
+    assert sum(item.kind == "operation" for item in listed) == 68
+    assert all(item.note for item in listed if item.state != "emulated")
+    assert {item.name for item in listed if item.kind == "operation" and item.state == "not emulated"} == {
+        "Transcriptions_Transcribe"
+    }
