@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.entities import LoggedModelStatus
 
 from speech_mlflow import workflow
-from speech_mlflow.corpus import Corpus
+from speech_mlflow.corpus import Corpus, read_corpus
 from speech_mlflow.errors import BadRequestError, CorpusError, DataError
 from speech_mlflow.service import SpeechClient, filters
-from speech_mlflow.service.entities import CustomModel
+from speech_mlflow.service.entities import BaseModel, CustomModel
 from speech_mlflow.tracking import models, tags
 from speech_mlflow.tracking.store import open_store
+from speech_mlflow.workflow.training import _Training
 from tests.workflow.tools import Mlflow
 
 OPTIONS = {"weight_percent": 90}
@@ -173,3 +175,47 @@ def test_models_of_another_resource_are_another_s(speech: SpeechClient, text: Pa
     store = open_store(mlflow.uri, experiment="speech")
     assert models.find(store, resource=speech.resource, model_id=trained.model.id) is not None
     assert models.find(store, resource="another", model_id=trained.model.id) is None
+
+
+def test_what_decides_the_outcome_is_in_the_key_and_nothing_else(text: Path, testing: Corpus, mlflow: Mlflow) -> None:
+    store = open_store(mlflow.uri, experiment="speech")
+
+    def key(**changed: Any) -> str:
+        with SpeechClient("https://one.cognitiveservices.azure.com", "k", resource=changed.pop("resource", "r1")) as speech:
+            base = BaseModel.model_validate({"self": f"https://one/models/base/{changed.pop('base', 'b1')}"})
+            given = {"name": "a", "corpora": [read_corpus(text, locale="en-US")], "locale": "en-US", "weight_percent": None}
+            rest = {"project": None, "registered_model": None, "progress": None}
+            return _Training(speech=speech, store=store, base=base, **{**given, **rest, **changed}).key
+
+    plain = key()
+    both = [read_corpus(text, locale="en-US"), testing]
+    assert key(corpora=both) == key(corpora=both[::-1])
+    assert plain == key(name="b", project="p", registered_model="m")
+    others = [
+        key(resource="r2"),
+        key(base="b2"),
+        key(weight_percent=30),
+        key(weight_percent=31),
+        key(corpora=both),
+        key(locale="en-GB"),
+    ]
+    assert len({plain, *others}) == 7
+
+
+@pytest.mark.slow
+def test_a_foreign_model_of_the_same_name_is_not_taken_for_ours(speech: SpeechClient, text: Path, mlflow: Mlflow) -> None:
+    begun = workflow.train(speech, name="proof", data=[text], weight_percent=44, wait=False, **mlflow.where)
+    assert begun.model.base_model is not None
+    speech.wait(begun.model)
+    speech.models.delete(begun.model.id)
+    foreign = speech.models.create(
+        display_name=str(begun.model.display_name),
+        locale="en-US",
+        datasets=begun.model.datasets or [],
+        base_model=begun.model.base_model,
+        custom_properties={"fingerprint": "of something else"},
+    )
+    again = workflow.train(speech, name="proof", data=[text], weight_percent=44, wait=False, **mlflow.where)
+    assert again.run_id == begun.run_id
+    assert again.model.id not in {begun.model.id, foreign.id}
+    assert again.model.display_name == foreign.display_name
