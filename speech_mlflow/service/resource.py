@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import pydantic
 from pydantic import SecretStr
 
-from speech_mlflow.errors import ServiceError, SettingsError, UnknownOutcomeError
+from speech_mlflow.errors import ApiError, ServiceError, SettingsError, UnknownOutcomeError
 from speech_mlflow.service import filters
 from speech_mlflow.service.answers import Answer, unreadable
 from speech_mlflow.service.entities import API_VERSION, Entity, EntityReference, EntityT, File, Record
@@ -153,13 +153,21 @@ class Resource(Generic[EntityT]):
         wanted["customProperties"] = properties
         for attempt in range(1, CREATES + 1):
             try:
-                return self._created(self._transport.call("POST", path or self._path, json=wanted))
+                answer = self._transport.call("POST", path or self._path, json=wanted)
             except OutcomeUnknown as unknown:
                 found = self._look_up(wanted, unknown.error)
                 if found is not None:
                     return found
                 if attempt == CREATES:  # looked for thrice and not there: the failure is what it says
                     raise unknown.error from None
+                continue
+            try:
+                return self._created(answer)
+            except ApiError as unreadable_answer:  # made, says the status; so it is there to be found
+                found = self._look_up(wanted, unreadable_answer)
+                if found is None:
+                    raise
+                return found
         raise AssertionError("the last attempt returns or raises")
 
     def _created(self, answer: Answer) -> EntityT:

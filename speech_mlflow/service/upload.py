@@ -122,7 +122,7 @@ def find_dataset(client: SpeechClient, *, kind: str, locale: str, display_name: 
     by_name = filters.eq("displayName", name_with(display_name, fingerprint))
     same_sort = filters.eq("locale", locale) & filters.eq("kind", kind)
     for condition in (by_name, same_sort):  # one request for most; all of its sort only before an upload
-        found = [one for one in client.datasets.list(condition) if _is(one, kind, locale, fingerprint)]
+        found = _matching(client, condition, kind, locale, fingerprint)
         usable = [one for one in found if one.status != "Failed"]
         if usable:
             return min(usable, key=_age)
@@ -295,19 +295,19 @@ def _create(
     )
     if not fingerprint:
         return made
-    oldest = find_dataset(client, kind=kind, locale=locale, display_name=display_name, fingerprint=fingerprint)
-    if oldest is None or oldest.id == made.id:
-        return made
-    _withdraw(client, made)
+    same_name = filters.eq("displayName", name_with(display_name, fingerprint))
+    there = [one for one in _matching(client, same_name, kind, locale, fingerprint) if one.status != "Failed"]
+    oldest = min([*there, made], key=_age)
+    create_id = (made.custom_properties or {}).get(CREATE_ID)
+    for other in {one.id: one for one in [*there, made]}.values():
+        ours = create_id is not None and (other.custom_properties or {}).get(CREATE_ID) == create_id
+        if ours and other.id != oldest.id and client.datasets.get(other).status == "NotStarted":
+            client.datasets.delete(other)  # made by this very call, twice or a moment too late, and still empty
     return oldest
 
 
-def _withdraw(client: SpeechClient, made: Dataset) -> None:
-    """Delete a data set that this very process has just made, and that holds nothing yet."""
-    now = client.datasets.get(made)
-    ours = (now.custom_properties or {}).get(CREATE_ID) == (made.custom_properties or {}).get(CREATE_ID)
-    if ours and now.status == "NotStarted":
-        client.datasets.delete(made)
+def _matching(client: SpeechClient, condition: str, kind: str, locale: str, fingerprint: str) -> list[Dataset]:
+    return [one for one in client.datasets.list(condition) if _is(one, kind, locale, fingerprint)]
 
 
 def _blocks_if_awaited(client: SpeechClient, dataset: Dataset) -> dict[str | None, int | None] | None:

@@ -38,6 +38,7 @@ from speech_mlflow.service.upload import find_dataset, upload_dataset
 
 CLINIC = Path(__file__).parents[2] / "examples" / "clinic"
 UTTERANCES = 3
+trains = pytest.mark.slow  # needs the model that is trained once for all of these
 SORTS = {"testing": ("Acoustic", "test"), "language": ("Language", "terms")}
 
 
@@ -278,6 +279,7 @@ def test_the_report_of_a_data_set_is_read(resource: Resource, tmp_path_factory: 
     assert speech.download(again, tmp_path_factory.mktemp("files") / "report.json").read_bytes() == content
 
 
+@trains
 def test_a_model_is_trained(resource: Resource, tmp_path_factory: pytest.TempPathFactory) -> None:
     speech = resource.speech
     custom = model(resource, tmp_path_factory)
@@ -293,6 +295,7 @@ def test_a_model_is_trained(resource: Resource, tmp_path_factory: pytest.TempPat
     assert custom.id in {one.id for one in speech.projects.models(project(resource))}
 
 
+@trains
 def test_two_models_are_tested(resource: Resource, tmp_path_factory: pytest.TempPathFactory) -> None:
     speech = resource.speech
     tested = evaluation(resource, tmp_path_factory)
@@ -312,6 +315,7 @@ def test_two_models_are_tested(resource: Resource, tmp_path_factory: pytest.Temp
     assert kinds.count("TranscriptionReport") == 1
 
 
+@trains
 def test_a_model_is_deployed_heard_changed_and_in_use(resource: Resource, tmp_path_factory: pytest.TempPathFactory) -> None:
     speech = resource.speech
     serving = endpoint(resource, tmp_path_factory)
@@ -339,6 +343,7 @@ def test_an_unknown_endpoint_hears_nothing(resource: Resource) -> None:
     assert caught.value.status in (400, 404)
 
 
+@trains
 def test_a_batch_is_transcribed_with_the_custom_model(resource: Resource, tmp_path_factory: pytest.TempPathFactory) -> None:
     speech = resource.speech
     made = speech.transcriptions.create(
@@ -357,6 +362,7 @@ def test_a_batch_is_transcribed_with_the_custom_model(resource: Resource, tmp_pa
     assert changed.description == "kept a while"
 
 
+@trains
 def test_everything_is_in_its_project(resource: Resource, tmp_path_factory: pytest.TempPathFactory) -> None:
     speech = resource.speech
     home = project(resource)
@@ -369,6 +375,7 @@ def test_everything_is_in_its_project(resource: Resource, tmp_path_factory: pyte
     assert all(one.project is not None for one in speech.projects.transcriptions(home))
 
 
+@trains
 def test_a_model_can_be_fetched_for_a_container(resource: Resource, tmp_path_factory: pytest.TempPathFactory) -> None:
     speech = resource.speech
     custom = model(resource, tmp_path_factory)
@@ -397,6 +404,7 @@ def test_mistakes_are_told_apart(resource: Resource, tmp_path_factory: pytest.Te
         list(stranger.datasets.list())
 
 
+@trains
 def test_a_model_is_copied_to_another_resource(
     resource: Resource, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> None:

@@ -201,6 +201,21 @@ def test_of_two_that_upload_at_once_the_older_data_set_stays(
     assert "theirs" in service.committed
 
 
+def test_a_data_set_that_the_service_made_twice_stays_once(speech: SpeechClient, service: BlockService, archive: Path) -> None:
+    """The same create has arrived twice, as behind a proxy that sends again; only the second answer came back."""
+    twice: list[Request] = []
+
+    def fault(request: Request) -> Reply | None:
+        if request.method == "POST" and request.path.endswith("/datasets") and not twice:
+            twice.append(request)
+            service.handle(request)
+        return None
+
+    service.fault = fault
+    assert upload_dataset(speech, archive, **SORT).id == "id-0"
+    assert [dataset["self"] for dataset in service.datasets] == [service.server.api("/datasets/id-0")]
+
+
 def test_whoever_commits_second_is_content(speech: SpeechClient, service: BlockService, archive: Path) -> None:
     def fault(request: Request) -> Reply | None:
         if request.path.endswith(":commit"):
