@@ -29,14 +29,71 @@ PROFANITY = (
 )  # fmt: skip
 _CAPITALS = {
     word.lower(): word
-    for word in (
-        "I I'm I've I'd I'll Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February April June July August "
-        "September October November December English American"
-    ).split()
+    for word in [
+        "I",
+        "I'm",
+        "I've",
+        "I'd",
+        "I'll",
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+        "January",
+        "February",
+        "April",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+        "English",
+        "American",
+    ]
 }
 _QUESTIONS = frozenset(
-    "who whom whose what which when where why how is are am was were do does did can could will would shall should have has had "
-    "may might isn't aren't don't doesn't didn't can't won't".split()
+    [
+        "who",
+        "whom",
+        "whose",
+        "what",
+        "which",
+        "when",
+        "where",
+        "why",
+        "how",
+        "is",
+        "are",
+        "am",
+        "was",
+        "were",
+        "do",
+        "does",
+        "did",
+        "can",
+        "could",
+        "will",
+        "would",
+        "shall",
+        "should",
+        "have",
+        "has",
+        "had",
+        "may",
+        "might",
+        "isn't",
+        "aren't",
+        "don't",
+        "doesn't",
+        "didn't",
+        "can't",
+        "won't",
+    ]
 )
 _LEFT_OUT = str.maketrans("", "", ".,?、!:;？。，¿¡।؟،")
 

@@ -10,14 +10,43 @@ from dataclasses import dataclass
 _ONES = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-        "nineteen".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
     )
 }
-_TENS = {word: 10 * value for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_TENS = {
+    word: 10 * value
+    for value, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
+}
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _ORDINALS = {
-    **{"first": 1, "second": 2, "third": 3, "fifth": 5, "eighth": 8, "ninth": 9, "twelfth": 12},
+    "first": 1,
+    "second": 2,
+    "third": 3,
+    "fifth": 5,
+    "eighth": 8,
+    "ninth": 9,
+    "twelfth": 12,
     **{f"{word}th": value for word, value in _ONES.items() if value in (4, 6, 7, 10, 11, *range(13, 20))},
     **{f"{word[:-1]}ieth": value for word, value in _TENS.items()},
 }
@@ -97,7 +126,7 @@ def _year(words: list[str], at: int) -> Number | None:
     if words[at + 1] == "oh" and at + 2 < len(words) and 0 < _ONES.get(words[at + 2], 10) < 10:
         return Number(at, at + 3, f"{century}0{_ONES[words[at + 2]]}")
     rest, end = _below_hundred(words, at + 1)
-    if rest < 10 or end < len(words) and (words[end] == "hundred" or words[end] in _SCALES):
+    if rest < 10 or (end < len(words) and (words[end] == "hundred" or words[end] in _SCALES)):
         return None
     return Number(at, end, f"{century}{rest}")
 

@@ -26,17 +26,24 @@ SPOKEN_SIGNS = {
 }
 MAX_LETTERS = 200
 """Letters that one match may cover."""
+MAX_STEPS = 100_000
+"""Steps of matching in one sentence. Patterns that want more (phrases that repeat repeating phrases) match no further."""
 
 Reached = dict[int, str]
 """Positions that a part of a pattern can end at, with what it writes on the way there."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Spelt:
-    """Words as letters. ``words[i]`` is the number of the word that begins at letter i (-1: none does); one more than letters."""
+    """Words as letters. ``words[i]`` is the number of the word that begins at letter i (-1: none does); one more than letters.
+
+    ``first`` is how many words the first of them takes: several, when it is a number.
+    """
 
     letters: str
     words: tuple[int, ...]
+    first: int
+    steps: int
 
 
 def apply_patterns(words: list[str], patterns: Words[Sequence]) -> list[str]:
@@ -44,34 +51,40 @@ def apply_patterns(words: list[str], patterns: Words[Sequence]) -> list[str]:
     if not patterns:
         return words
     written: list[str] = []
-    at = 0
+    at, steps = 0, MAX_STEPS
     while at < len(words):
-        spelt = _spell(words[at:])
+        spelt = _spell(words[at:], steps)
         best_end, best_text = 0, ""
         for pattern in patterns:
             for position, text in _sequence(pattern, spelt, 0).items():
                 end = spelt.words[position]
                 if end > best_end:
                     best_end, best_text = end, text
-        written.append(best_text if best_end else words[at])
-        at += best_end or 1
+        steps = spelt.steps
+        # No match begins inside a number: "one two three four" holds no "two three four".
+        written += [best_text] if best_end else words[at : at + spelt.first]
+        at += best_end or spelt.first
     return written
 
 
-def _spell(words: list[str]) -> _Spelt:
-    letters, begins, at = "", [], 0
+def _spell(words: list[str], steps: int) -> _Spelt:
+    letters, begins, at, first = "", [], 0, 0
     while at < len(words) and len(letters) < MAX_LETTERS:
         number = digits_of(words, at)
         end, text = number or (at + 1, words[at])
         letters += text
         begins += [at, *[-1] * (len(text) - 1)]
         at = end
-    return _Spelt(letters, (*begins, at))
+        first = first or at
+    return _Spelt(letters, (*begins, at), first, steps)
 
 
 def _sequence(elements: Sequence, spelt: _Spelt, start: int) -> Reached:
     reached: Reached = {start: ""}
     for element in elements:
+        spelt.steps -= len(reached)
+        if spelt.steps < 0:
+            return {}
         following: Reached = {}
         for position, text in reached.items():
             for end, more in _element(element, spelt, position).items():

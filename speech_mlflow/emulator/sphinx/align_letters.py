@@ -54,9 +54,9 @@ def align(pairs: Sequence[tuple[str, Phones]]) -> list[list[Unit]]:
     for _ in range(ROUNDS):
         weights = _maximise([_expect(letters, phones, weights) for letters, phones in sample], len(names))
     found = []
-    for letters, phones in batches:
-        spans = _best(letters, phones, weights)
-        for row in zip(letters.tolist(), phones.tolist(), spans.tolist(), strict=True):
+    for rows, targets in batches:
+        spans = _best(rows, targets, weights)
+        for row in zip(rows.tolist(), targets.tolist(), spans.tolist(), strict=True):
             found.append(_units(*row, names))
     return found
 

@@ -86,7 +86,12 @@ class Aligner:
 
     def _decoder(self, beams: int) -> Decoder:
         if beams not in self._decoders:
-            options = {"hmm": str(base.acoustic_dir()), "dict": str(self._dictionary), "lm": None, "mfclogdir": self._folder.name}
+            options = {
+                "hmm": str(base.acoustic_dir()),
+                "dict": str(self._dictionary),
+                "lm": None,
+                "mfclogdir": self._folder.name,
+            }
             self._decoders[beams] = Decoder(**options, **BEAMS[beams], loglevel="FATAL")
         return self._decoders[beams]
 

@@ -65,4 +65,3 @@ def _make(vocabulary: int, folder: Path) -> None:
     model = prune(whole, most_frequent(whole, vocabulary) & usable)
     write_trie(model, folder / "lm.bin")
     write_dictionary(folder / "words.dict", set(model.words) - {BEGIN, END}, Lexicon())
-

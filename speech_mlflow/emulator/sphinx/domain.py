@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def estimate(sentences: Iterable[Sentence], extra: Iterable[str] = ()) -> NGrams
     one = np.where(one == 0, 1.0, one)
     one[ids[BEGIN]] = 0.0
     p1 = one / one.sum()
-    h1, w2, count2 = _counts((pair for line in numbers for pair in zip(line, line[1:], strict=False)), 2)
+    h1, w2, count2 = _counts((pair for line in numbers for pair in pairwise(line)), 2)
     total, kinds = np.bincount(h1, count2, size), np.bincount(h1, minlength=size).astype(float)
     p2 = (count2 + kinds[h1] * p1[w2]) / (total + kinds)[h1]
     b1 = np.where(kinds > 0, kinds / np.maximum(total + kinds, 1), 1.0)

@@ -44,7 +44,9 @@ class SphinxEngine:
             return SphinxRecognizer(ModelFiles(base.acoustic_dir(), *base_models.files(base_key)))
         check(model_dir, base_key)
         means = model_dir / "means"
-        files = ModelFiles(base.acoustic_dir(), model_dir / "lm.bin", model_dir / "words.dict", means if means.exists() else None)
+        files = ModelFiles(
+            base.acoustic_dir(), model_dir / "lm.bin", model_dir / "words.dict", means if means.exists() else None
+        )
         return SphinxRecognizer(files)
 
 

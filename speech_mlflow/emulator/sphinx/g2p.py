@@ -90,11 +90,17 @@ class G2P:
         total = (scores[:, None] + np.log(p)).ravel()
         best = np.argsort(-total, kind="stable")[:beam]
         row, column = np.divmod(best, len(units))
-        return total[best], new[row, column, : ORDER - 1], [[*paths[r], int(units[c])] for r, c in zip(row, column, strict=True)]
+        return (
+            total[best],
+            new[row, column, : ORDER - 1],
+            [[*paths[r], int(units[c])] for r, c in zip(row, column, strict=True)],
+        )
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder."""
-        arrays = {f"{name}{n}": getattr(level, name) for n, level in enumerate(self._levels) for name in Level.__dataclass_fields__}
+        arrays = {
+            f"{name}{n}": getattr(level, name) for n, level in enumerate(self._levels) for name in Level.__dataclass_fields__
+        }
         np.savez(folder / "levels.npz", **arrays)
         (folder / "units.json").write_text(json.dumps(self._units), encoding="utf-8")
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from speech_mlflow.emulator.sphinx.domain import estimate
-from speech_mlflow.emulator.sphinx.ngrams import BEGIN, END, Array, NGrams, interpolate, most_frequent, prune, sentence_probabilities
+from speech_mlflow.emulator.sphinx.ngrams import (
+    BEGIN,
+    END,
+    Array,
+    NGrams,
+    interpolate,
+    most_frequent,
+    prune,
+    sentence_probabilities,
+)
 
 FOLDS = 5
 """Parts of the text, each of which is predicted from the others to find out how much the domain helps."""

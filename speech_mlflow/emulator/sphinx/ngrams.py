@@ -191,12 +191,13 @@ def sentence_probabilities(model: NGrams, sentence: Sequence[str]) -> Array:
 def _without_begin(words: tuple[str, ...], p1: Array) -> Array:
     """Unigrams that sum to 1; the mark of a sentence's begin is never predicted."""
     p1 = np.where(np.array([word == BEGIN for word in words]), 0.0, p1)
-    return p1 / p1.sum()
+    normalised: Array = p1 / p1.sum()
+    return normalised
 
 
 def _merge(many: Array, few: Array) -> Array:
     """Union of two sorted arrays without sorting the larger one again."""
-    at, found = _find(many, few)
+    _, found = _find(many, few)
     missing = few[~found]
     return np.insert(many, np.searchsorted(many, missing), missing)
 

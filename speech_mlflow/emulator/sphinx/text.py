@@ -9,11 +9,29 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-    "nineteen"
-).split()
-_TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SCALES = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred"))
 _ORDINALS = {
     "one": "first",
@@ -25,7 +43,16 @@ _ORDINALS = {
     "twelve": "twelfth",
 }
 _SIGNS = {"%": "percent", "&": "and", "+": "plus", "=": "equals", "@": "at", "€": "euros", "£": "pounds", "°": "degrees"}
-_TITLES = {"mr.": "mister", "dr.": "doctor", "mrs.": "missus", "ms.": "miss", "vs.": "versus", "st.": "saint", "etc.": "etcetera"}
+_TITLES = {
+    "mr.": "mister",
+    "dr.": "doctor",
+    "mrs.": "missus",
+    "ms.": "miss",
+    "vs.": "versus",
+    "st.": "saint",
+    "etc.": "etcetera",
+}
+_TITLE = re.compile(rf"\b(?:{'|'.join(map(re.escape, _TITLES))})", re.IGNORECASE)
 _UNITS = {
     "mg": "milligrams", "mcg": "micrograms", "kg": "kilograms", "g": "grams", "ml": "milliliters", "km": "kilometers",
     "cm": "centimeters", "mm": "millimeters", "lb": "pounds", "lbs": "pounds", "ft": "feet", "hz": "hertz", "khz": "kilohertz",
@@ -39,7 +66,10 @@ _NUMBER = r"\d{1,3}(?:,\d{3})+|\d+"
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(rf"(?<=\d)( ?)({'|'.join(_UNITS)})\b", re.IGNORECASE), lambda m: f" {_UNITS[m[2].lower()]}"),
     (re.compile(rf"\$({_NUMBER})\.(\d\d)\b"), lambda m: f" {_money(m[1])} {cardinal(int(m[2]))} cents "),
-    (re.compile(rf"\$({_NUMBER})(?:\.(\d+))?( (?:thousand|million|billion|trillion)\b)?"), lambda m: _dollars(m[1], m[2], m[3])),
+    (
+        re.compile(rf"\$({_NUMBER})(?:\.(\d+))?( (?:thousand|million|billion|trillion)\b)?"),
+        lambda m: _dollars(m[1], m[2], m[3]),
+    ),
     (re.compile(r"\b(\d{1,2}):(\d\d)\b"), lambda m: f" {_clock(m[1], m[2])} "),
     (re.compile(r"\b(\d+)(?:st|nd|rd|th)\b", re.IGNORECASE), lambda m: f" {ordinal(int(m[1]))} "),
     (re.compile(rf"({_NUMBER})\.(\d+)"), lambda m: f" {number(m[1])} point {digits(m[2])} "),
@@ -70,7 +100,7 @@ def spoken_words(text: str) -> list[str]:
     the word ``mri``.
     """
     text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
-    text = " ".join(_TITLES.get(word.lower(), word) for word in text.split())
+    text = _TITLE.sub(lambda match: _TITLES[match[0].lower()], text)
     for pattern, replace in _RULES:
         text = pattern.sub(replace, text)
     for sign, word in _SIGNS.items():

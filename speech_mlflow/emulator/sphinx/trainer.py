@@ -162,7 +162,8 @@ class _Listening:
         if not parts:
             return None
         self._dictionary.unlink()
-        return reduce(add, parts)
+        total: adapt.Statistics = reduce(add, parts)
+        return total
 
 
 def _report(material: Material, mixed: Mixed, statistics: adapt.Statistics | None, seconds: float) -> TrainingReport:
