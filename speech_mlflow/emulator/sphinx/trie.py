@@ -103,8 +103,8 @@ def _parse(data: bytes) -> NGrams:
     g3, prob3 = _unpack(data, at, count3, [word_bits, 16])
     at += _packed_bytes(count3, word_bits + 16)
     names = data[at + 4 : at + 4 + struct.unpack_from("<i", data, at)[0]].decode().split("\0")[:-1]
-    w2 = np.repeat(np.arange(words), np.diff(unigrams["next"].astype(np.int64)))
-    parent = np.repeat(np.arange(real2), np.diff(following.astype(np.int64)))
+    w2 = np.repeat(np.arange(words), _lengths(unigrams["next"]))
+    parent = np.repeat(np.arange(real2), _lengths(following))
     second = np.argsort(bigram_keys(words, h2[:-1], w2))
     third = np.argsort(trigram_keys(words, g3, h2[parent], w2[parent]))
     return NGrams(
@@ -168,6 +168,12 @@ def _pack(fields: list[tuple[Array, int]]) -> bytes:
         packed.append(np.packbits(np.concatenate(columns, axis=1).ravel(), bitorder="little").tobytes())
     data = b"".join(packed)
     return data + bytes(_packed_bytes(count - 1, total) - len(data))
+
+
+def _lengths(starts: Array) -> Array:
+    """Length of each part, given where each starts and the last one ends."""
+    ends: Array = starts[1:].astype(np.int64)
+    return ends - starts[:-1].astype(np.int64)
 
 
 def _unpack(data: bytes, at: int, count: int, widths: list[int]) -> list[Array]:
