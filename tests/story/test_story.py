@@ -1,13 +1,22 @@
-"""What the demo leaves behind, in MLflow and in the service."""
+"""The story that the demo and the README tell: what the demo leaves behind, and the README kept true by it.
+
+One file, so that parallel workers run the demo once.
+"""
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.story.conftest import Demo, counted
+from speech_mlflow import hookspecs
+from speech_mlflow.cli.main import COMMANDS
+from speech_mlflow.settings import Settings
+from tests.story.conftest import ROOT, Demo, counted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -15,6 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(900)
 MODEL = "clinic-en-us"
+README = (ROOT / "README.md").read_text("utf-8")
+POINTS = 1.5  # by how much a WER in percent may differ on other processors and versions of the recogniser
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +113,57 @@ def test_the_endpoint_hears_with_the_model_it_serves(demo: Demo) -> None:
     wav = example_corpus() / "testing" / recording["recording"]
     (heard,) = json.loads(demo.run("speech-mlflow", "transcribe", str(wav), "--model", MODEL, "--json").stdout)
     assert heard["display"] == recording["heard"]
+
+
+# --- the README ---
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_word_error_rates_are_those_of_the_demo(demo: Demo) -> None:
+    written = [float(rate) for rate in re.findall(r"^ (?:base|version \d) .* (\d+\.\d) %$", README, re.MULTILINE)]
+    measured = [100 * line["wer"] for line in demo.first["models"]]
+    assert written == pytest.approx(measured, abs=POINTS)
+
+
+@pytest.mark.parametrize("command", re.findall(r"^\$ (.*)$", "\n".join(blocks("console")), re.MULTILINE))
+def test_commands_print_what_is_shown(demo: Demo, command: str) -> None:
+    (shown,) = (part for block in blocks("console") for part in block.split("$ ") if part.startswith(command))
+    printed = demo.run(*command.split()).stdout
+    head = re.sub(r"[0-9a-f]{16}\b", "ID", shown.splitlines()[1]).split()
+    assert head == re.sub(r"[0-9a-f]{16}\b", "ID", printed.strip().splitlines()[0]).split()
+
+
+@pytest.mark.parametrize("program", blocks("python"), ids=lambda text: text.splitlines()[0 if "def " in text else -1][:40])
+def test_programs_run(demo: Demo, program: str) -> None:
+    corpus = demo.directory / "clinic"
+    if not corpus.exists():
+        corpus.symlink_to(ROOT / "examples" / "clinic")
+    demo.run("python", "-c", program)
+
+
+@pytest.mark.parametrize("table", blocks("toml"))
+def test_settings_shown_are_taken(table: str, tmp_path: Path) -> None:
+    from speech_mlflow.promotion.usecases import target_of
+
+    (tmp_path / "speech-mlflow.toml").write_text(table, "utf-8")
+    settings = Settings.load(environ={}, directory=tmp_path)
+    assert settings.targets
+    for name in settings.targets:
+        target_of(settings, name)
+
+
+def test_every_hook_is_documented_with_its_arguments() -> None:
+    functions = inspect.getmembers(hookspecs, inspect.isfunction)
+    hooks = {name: hook for name, hook in functions if hasattr(hook, "speech_mlflow_spec")}
+    for name, hook in hooks.items():
+        assert f"`{name}({', '.join(inspect.signature(hook).parameters)})`" in README, name
+
+
+def test_every_setting_and_command_is_documented() -> None:
+    for name in Settings.model_fields:
+        assert f"| `{name}` |" in README, name
+    for name in COMMANDS:
+        assert f"speech-mlflow {name}" in README or f"`{name}`" in README, name
