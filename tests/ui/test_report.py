@@ -18,6 +18,7 @@ from speech_mlflow.scoring.report import render_report
 from tests.scoring.oracle import corpus, heard_again
 from tests.ui import browser
 
+SETTLED = 600  # milliseconds: the page folds lines 200 ms after its size changed
 WAIT = 15
 
 REFERENCES = {
@@ -170,6 +171,8 @@ def report(request: pytest.FixtureRequest, driver: Any, files: Path) -> Iterator
         driver.get((files / "frame.html").as_uri())
         driver.switch_to.frame("frame")
     opened.wait(lambda: opened.all("#list > li"))
+    # a frame gets its size, and so its lines their folds, a moment after it was opened
+    opened.wait(lambda: driver.execute_script("return performance.now()") > SETTLED)
     yield opened
     assert opened.errors() == []
     driver.switch_to.default_content()

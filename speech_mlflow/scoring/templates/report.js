@@ -284,6 +284,7 @@
   // --- the list ----------------------------------------------------------------------------------------------
 
   const list = byId("list"), more = byId("more");
+  let drawn = 0; // the room that the lines were last folded for
 
   function room() {
     const style = getComputedStyle(list);
@@ -292,7 +293,7 @@
   }
 
   function append() {
-    const until = Math.min(view.length, shown + BATCH), space = room();
+    const until = Math.min(view.length, shown + BATCH), space = drawn = room();
     const batch = document.createDocumentFragment();
     for (; shown < until; shown++) batch.append(item(view[shown], space));
     list.append(batch);
@@ -415,7 +416,8 @@
   label();
 
   let resized = 0;
-  window.addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(update, 200); });
+  const refold = () => { if (room() !== drawn) update(); }; // otherwise what was opened stays open
+  window.addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(refold, 200); });
   readControls();
   setTimeout(searchable, 300); // so that the first key typed need not wait for it
 })();
