@@ -223,7 +223,7 @@ def _promote(story: Story, trained: TrainResult, wait_until_served: Callable[[st
     assert trained.version is not None
     with stages_are_deprecated():  # MLflow warns at every such call
         story.client.transition_model_version_stage(MODEL, trained.version, "Production", archive_existing_versions=True)
-    endpoint_id = wait_until_served(trained.model.id)
+    endpoint_id = wait_until_served(trained.version)
     story.app.say(f"    endpoint {endpoint_id} serves version {trained.version}")
     return endpoint_id
 
@@ -237,9 +237,9 @@ def _recognize(story: Story, testing: Corpus, endpoint_id: str) -> dict[str, str
 
 @contextmanager
 def _controller(story: Story) -> Iterator[Callable[[str], str]]:
-    """Run what ``speech-mlflow watch`` runs, until the block ends; gives a function that waits for a model to be served."""
+    """Run what ``speech-mlflow watch`` runs, until the block ends; gives a function that waits for a version to be served."""
     from speech_mlflow.promotion.controller import watch
-    from speech_mlflow.tracking.versions import endpoint_of
+    from speech_mlflow.promotion.usecases import plan_for
 
     stopping = threading.Event()
     failure: list[BaseException] = []
@@ -254,19 +254,18 @@ def _controller(story: Story) -> Iterator[Callable[[str], str]]:
         except BaseException as error:  # handed to the waiting thread
             failure.append(error)
 
-    def wait_until_served(model_id: str) -> str:
+    def wait_until_served(version: str) -> str:
         begun = time.monotonic()
         while time.monotonic() - begun < DEPLOY_SECONDS:
             if failure:
                 raise failure[0]
-            try:
-                endpoint = story.speech.endpoints.get(endpoint_of(story.client, MODEL))
-            except SpeechMlflowError:
-                endpoint = None  # not made yet
-            if endpoint is not None and endpoint.status == "Succeeded" and endpoint.model and endpoint.model.id == model_id:
-                return endpoint.id
+            plan = plan_for(story.speech, story.client, MODEL, ask_gates=False)
+            if plan.blocked:
+                raise PromotionError(f"version {version} is not served: {plan.blocked}")
+            if plan.desired.version == version and not plan.changes and plan.observed.endpoint is not None:
+                return plan.observed.endpoint.id
             time.sleep(0.2)
-        raise PromotionError(f"the endpoint does not serve model {model_id} after {DEPLOY_SECONDS} s")
+        raise PromotionError(f"version {version} is not served after {DEPLOY_SECONDS} s")
 
     thread = threading.Thread(target=run, name="controller", daemon=True)
     thread.start()
