@@ -26,16 +26,16 @@ class Demo:
     second: dict[str, Any]
     before: dict[str, int]
 
-    def run(self, *command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, code: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the demo's directory."""
-        return run(*command, cwd=self.directory, code=code)
+        return run(*command, cwd=self.directory, code=code, **environ)
 
 
-def run(*command: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+def run(*command: str, cwd: Path, code: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run a program of this environment and check its exit code."""
     here = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environ = {**os.environ, "PATH": here, "COLUMNS": "200"}
-    done = subprocess.run(list(command), cwd=cwd, env=environ, capture_output=True, text=True, check=False)
+    variables = {**os.environ, "PATH": here, "COLUMNS": "200", **environ}
+    done = subprocess.run(list(command), cwd=cwd, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 

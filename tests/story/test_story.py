@@ -115,6 +115,27 @@ def test_the_endpoint_hears_with_the_model_it_serves(demo: Demo) -> None:
     assert heard["display"] == recording["heard"]
 
 
+def test_a_separately_installed_evaluator_adds_its_metrics_to_the_test_run(
+    demo: Demo, client: MlflowClient, tmp_path: Path
+) -> None:
+    package, clinic = ROOT / "plugins" / "speech-mlflow-domain-terms", ROOT / "examples" / "clinic"
+    pip = ("python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target")
+    demo.run(*pip, str(tmp_path), str(package))
+    plugged = {
+        "PYTHONPATH": str(tmp_path),
+        "SPEECH_MLFLOW_DISABLED_PLUGINS": "",
+        "DOMAIN_TERMS": str(clinic / "training" / "pronunciations.txt"),
+    }
+    command = ("test", str(clinic / "testing"), "--model", "base", "--model", f"{MODEL}/2", "--json")
+    tested = json.loads(demo.run("speech-mlflow", *command, **plugged).stdout)
+    assert not tested["reused"]
+    assert tested["failed_evaluators"] == {}
+    metrics = client.get_run(tested["run_id"]).data.metrics
+    recalls = {name: value for name, value in metrics.items() if "term_recall" in name}
+    base, custom = (next(v for n, v in recalls.items() if word in n) for word in ("/base", f"/{MODEL}"))
+    assert base < custom
+
+
 # --- the README ---
 
 
