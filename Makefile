@@ -17,7 +17,7 @@ demo: $(VENV)/installed
 test: $(VENV)/test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not bench" tests plugins
 
-test-all: $(VENV)/test
+test-all: $(VENV)/slow
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not bench" tests plugins
 
 bench: $(VENV)/test
@@ -41,6 +41,10 @@ $(VENV)/installed: $(VENV)/python pyproject.toml
 $(VENV)/test: $(VENV)/python pyproject.toml
 	$(PIP) install --editable '.[test]'
 	@touch $@ $(VENV)/installed
+
+$(VENV)/slow: $(VENV)/python pyproject.toml
+	$(PIP) install --editable '.[test,slow]'
+	@touch $@ $(VENV)/installed $(VENV)/test
 
 $(VENV)/dev: $(VENV)/python pyproject.toml
 	$(PIP) install --editable '.[dev,test]'
