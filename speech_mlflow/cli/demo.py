@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -153,7 +155,7 @@ def _tell(app: App, directory: Path) -> dict[str, Any]:
         ],
         "seconds": {title: round(seconds, 1) for title, seconds in story.seconds.items()},
         "total_seconds": round(time.monotonic() - begun, 1),
-        "mlflow_ui": f"mlflow ui --backend-store-uri {app.settings.tracking_uri}",
+        "mlflow_ui": f"{_program('mlflow')} ui --backend-store-uri {app.settings.tracking_uri}",
     }
 
 
@@ -276,6 +278,13 @@ def _controller(story: Story) -> Iterator[Callable[[str], str]]:
         thread.join(timeout=30)
 
 
+def _program(name: str) -> str:
+    """How to call a program of this environment: by its name where the PATH leads to it, else by its path."""
+    ours = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    return name if not ours.exists() or (found and Path(found).samefile(ours)) else str(ours)
+
+
 def _line(label: str, data: list[Corpus], trained: TrainResult, tested: TestResult) -> dict[str, Any]:
     minutes = sum(utterance.seconds for corpus in data for utterance in corpus.utterances) / 60
     sentences = sum(len(corpus.lines) for corpus in data if corpus.kind == "Language")
@@ -303,7 +312,7 @@ def _summary(document: dict[str, Any]) -> None:
             "serves": "version 1, after the rollback",
         }
     )
-    fields({f"{seconds:6.1f} s": title for title, seconds in document["seconds"].items()})
-    fields({f"{document['total_seconds']:6.1f} s": "in all"})
+    for title, seconds in [*document["seconds"].items(), ("in all", document["total_seconds"])]:
+        click.echo(f"{seconds:6.1f} s  {title}")
     click.echo(f"\nSee it in MLflow:\n  {document['mlflow_ui']}")
-    click.echo(f"Go on with it:\n  cd {document['directory']} && speech-mlflow models list")
+    click.echo(f"Go on with it:\n  cd {document['directory']} && {_program('speech-mlflow')} models list")
