@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import warnings
@@ -45,6 +46,9 @@ def test_spark_transcribes_a_column_of_recordings(
         import mlflow.pyfunc as pyfunc
 
     builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    # the workers' environment is that of the Java process, which another test may have started: each variable is named, as on a cluster
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "SPEECH_MLFLOW_STATE_DIR"):
+        builder = builder.config(f"spark.executorEnv.{name}", os.environ[name])
     session = builder.config("spark.driver.bindAddress", "127.0.0.1").getOrCreate()
     try:
         transcribe = pyfunc.spark_udf(session, "models:/clinic/1", result_type="string", params={"form": "lexical"})
