@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from speech_mlflow.progress import Progress
     from speech_mlflow.service import SpeechClient
+    from speech_mlflow.service.records import Entity
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,6 +107,18 @@ class App:
         self._stack.close()
 
 
+class DataArgument(click.Path):
+    """A path of data, which the shell completes, or ``dataset:ID`` for a data set that the service has already."""
+
+    name = "data"
+
+    def __init__(self) -> None:
+        super().__init__(exists=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if str(value).startswith("dataset:") else super().convert(value, param, ctx)
+
+
 def command(function: F) -> F:
     """Give a command ``--json``, ``--debug`` and the settings' options, and pass it an :class:`App` first."""
 
@@ -125,6 +138,14 @@ def command(function: F) -> F:
         wrapper = click.option(option, help=text, metavar="")(wrapper)
     wrapper = click.option("--debug", is_flag=True, help="Show traces and log everything but secrets.")(wrapper)
     return click.option("--json", is_flag=True, help="Print one JSON document and nothing else.")(wrapper)  # type: ignore[return-value]
+
+
+def entity(record: Entity) -> dict[str, Any]:
+    """A record of the service as a JSON document: its id first, and its ``contentUrl`` without the query, where a signature is."""
+    document: dict[str, Any] = {"id": record.id, **record.to_json()}
+    if document.get("contentUrl"):
+        document["contentUrl"] = str(document["contentUrl"]).partition("?")[0]
+    return document
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> None:

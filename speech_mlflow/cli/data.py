@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
-from speech_mlflow.cli.app import App, command, fields, table
+from speech_mlflow.cli.app import App, command, entity, fields, table
 from speech_mlflow.errors import CorpusError
 from speech_mlflow.service.entities import DATASET_KINDS
 
 if TYPE_CHECKING:
     from speech_mlflow.corpus import Corpus
+    from speech_mlflow.service.entities import Dataset
 
 PATH = click.Path(exists=True, path_type=Path)
 kind_option = click.option(
@@ -56,24 +59,85 @@ def check(app: App, paths: tuple[Path, ...], kind: str | None) -> None:
 
 
 @data.command()
-@click.argument("path", type=PATH)
+@click.argument("source", metavar="PATH|URL")
 @kind_option
 @click.option("--name", help="Name of the data set; default: the file's name.")
+@click.option("--force", is_flag=True, help="Import a URL again, which was imported before.")
 @command
-def upload(app: App, path: Path, kind: str | None, name: str | None) -> None:
+def upload(app: App, source: str, kind: str | None, name: str | None, force: bool) -> None:
     """Check data and upload it; the same content is never uploaded twice.
+
+    A URL is read by the service itself: a blob with a shared access signature, a public file, or a blob that the resource's
+    managed identity may read. It needs --kind, and is imported once.
 
     \b
     speech-mlflow data upload recordings/ --name clinic-train
+    speech-mlflow data upload "https://account.blob.core.windows.net/speech/train.zip?sv=..." --kind Acoustic
     """
+    at_url = re.match(r"https?://", source)
+    dataset = _import(app, source, kind, name, force) if at_url else _upload(app, Path(source), kind, name)
+    app.emit(entity(dataset), lambda: fields({"id": dataset.id, **_row(dataset)}))
+
+
+def _import(app: App, url: str, kind: str | None, name: str | None, force: bool) -> Dataset:
+    from speech_mlflow.workflow import import_url
+
+    if kind is None:
+        raise click.UsageError("a URL needs --kind: its content is not seen here", click.get_current_context())
+    default = Path(urlsplit(url).path).stem or urlsplit(url).hostname or "data"
+    speech = app.speech()
+    with app.progress() as progress:
+        return import_url(
+            speech,
+            url,
+            kind=kind,
+            locale=app.settings.locale,
+            name=name or default,
+            project=app.project(speech),
+            force=force,
+            progress=progress,
+        )
+
+
+def _upload(app: App, path: Path, kind: str | None, name: str | None) -> Dataset:
     from speech_mlflow.corpus import read_corpus
     from speech_mlflow.workflow import upload as upload_corpus
 
     corpus = read_corpus(path, locale=app.settings.locale, kind=kind, name=name)
     speech = app.speech()
     with app.progress() as progress:
-        dataset = upload_corpus(speech, corpus, project=app.project(speech), progress=progress)
-    app.emit(dataset.to_json(), lambda: fields({"id": dataset.id, **_row(dataset)}))
+        return upload_corpus(speech, corpus, project=app.project(speech), progress=progress)
+
+
+@data.command()
+@click.argument("dataset_id")
+@command
+def show(app: App, dataset_id: str) -> None:
+    """Show a data set: what the service took and refused, and which files it keeps of it.
+
+    \b
+    speech-mlflow data show 6a1f0f5e-... --json
+    """
+    speech = app.speech()
+    dataset = speech.datasets.get(dataset_id)
+    files = list(speech.datasets.files(dataset.id)) if dataset.status in {"Succeeded", "Failed"} else []
+    listed = [
+        {"name": file.name, "kind": file.kind, "bytes": file.properties.size if file.properties else None} for file in files
+    ]
+
+    def human() -> None:
+        properties = dataset.properties
+        error = properties.error if properties else None
+        about = {
+            "description": dataset.description,
+            "error": f"{error.code}: {error.message}" if error else None,
+            **(dataset.custom_properties or {}),
+        }
+        fields({"id": dataset.id, **_row(dataset), **about})
+        if listed:
+            table(["file", "kind", "bytes"], [list(file.values()) for file in listed], right=["bytes"])
+
+    app.emit({**entity(dataset), "files": listed}, human)
 
 
 @data.command("list")
@@ -87,7 +151,7 @@ def list_(app: App) -> None:
     datasets = sorted(app.speech().datasets.list(), key=lambda dataset: str(dataset.created_date_time))
     rows = [{"id": dataset.id, **_row(dataset)} for dataset in datasets]
     app.emit(
-        [dataset.to_json() for dataset in datasets],
+        [entity(dataset) for dataset in datasets],
         lambda: table(list(rows[0]), [list(row.values()) for row in rows]) if rows else click.echo("no data sets yet"),
     )
 

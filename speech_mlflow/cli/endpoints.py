@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from speech_mlflow.cli.app import App, command, fields, table
+from speech_mlflow.cli.app import App, command, entity, fields, table
 
 if TYPE_CHECKING:
     from speech_mlflow.service.entities import Endpoint
@@ -28,7 +28,7 @@ def list_(app: App) -> None:
     found = sorted(app.speech().endpoints.list(), key=lambda endpoint: endpoint.display_name or "")
     rows = [_row(endpoint) for endpoint in found]
     app.emit(
-        [endpoint.to_json() for endpoint in found],
+        [entity(endpoint) for endpoint in found],
         lambda: table(list(rows[0]), [list(row.values()) for row in rows]) if rows else click.echo("no endpoints yet"),
     )
 
@@ -44,7 +44,7 @@ def show(app: App, endpoint_id: str) -> None:
     """
     endpoint = app.speech().endpoints.get(endpoint_id)
     more = {"description": endpoint.description, **(endpoint.custom_properties or {})}
-    app.emit(endpoint.to_json(), lambda: fields(_row(endpoint) | more))
+    app.emit(entity(endpoint), lambda: fields(_row(endpoint) | more))
 
 
 def _row(endpoint: Endpoint) -> dict[str, object]:

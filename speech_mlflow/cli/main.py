@@ -18,6 +18,7 @@ COMMANDS = {
     "data": ("data", "Check, upload and list data sets."),
     "train": ("train", "Train a custom model; an MLflow run, a logged model and a registered version."),
     "test": ("test", "Test models on a test set; an MLflow run with WER, table and report."),
+    "evaluations": ("evaluations", "List and show the evaluations of the service."),
     "models": ("models", "List custom models and base models."),
     "endpoints": ("endpoints", "List and show endpoints."),
     "promote": ("promotion", "Move a version to Production and deploy it."),

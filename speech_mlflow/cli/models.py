@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from speech_mlflow.cli.app import App, command, percent, table
+from speech_mlflow.cli.app import App, command, entity, percent, table
 
 if TYPE_CHECKING:
     from speech_mlflow.service.entities import BaseModel
@@ -82,7 +82,7 @@ def base(app: App) -> None:
         )
 
     app.emit(
-        [model.to_json() for model in found],
+        [entity(model) for model in found],
         lambda: table(["base model", "id", "adapt until", "use until", "adapts with"], [row(model) for model in found]),
     )
 

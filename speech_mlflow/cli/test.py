@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from speech_mlflow.cli.app import App, command, fields, percent, table
+from speech_mlflow.cli.app import App, DataArgument, command, fields, percent, table
 
 if TYPE_CHECKING:
     from speech_mlflow.workflow import TestResult
 
 
 @click.command()
-@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.argument("data", type=DataArgument())
 @click.option(
     "--model",
     "models",
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 @command
 def test(
     app: App,
-    data: Path,
+    data: str,
     models: tuple[str, ...],
     normalizer: str | None,
     name: str | None,
@@ -37,6 +36,8 @@ def test(
     wait: bool,
 ) -> None:
     """Test models on recordings with transcripts: WER, a per-utterance table and a report in an MLflow run.
+
+    DATA is a path, or dataset:ID for data that the service has already.
 
     \b
     speech-mlflow test testing/ --model base --model clinic-en-us/2

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from speech_mlflow.cli.app import App, command, fields
+from speech_mlflow.cli.app import App, DataArgument, command, fields
 
 if TYPE_CHECKING:
     from speech_mlflow.workflow import TrainResult
 
 
 @click.command()
-@click.argument("data", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
+@click.argument("data", type=DataArgument(), nargs=-1, required=True)
 @click.option("--name", required=True, help="Name of the model; also of the registered model.")
 @click.option("--registered-model", help="Registered model, where it is to have another name.")
 @click.option("--base-model", help="Id of the base model; default: the newest that takes these kinds of data.")
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 @command
 def train(
     app: App,
-    data: tuple[Path, ...],
+    data: tuple[str, ...],
     name: str,
     registered_model: str | None,
     base_model: str | None,
@@ -36,11 +35,13 @@ def train(
 ) -> None:
     """Train a custom model: upload the data, train, and register the result as a version in MLflow.
 
-    The same data, base model and options are trained once: a second call finds the run and the model.
+    DATA are paths, or dataset:ID for data that the service has already. The same data, base model and options are trained
+    once: a second call finds the run and the model.
 
     \b
     speech-mlflow train recordings/ terms.txt --name clinic-en-us
     speech-mlflow train train.zip --name clinic-en-us --weight 60 --no-wait
+    speech-mlflow train dataset:6a1f0f5e-... --name clinic-en-us
     """
     from speech_mlflow.workflow import train as train_model
 

@@ -26,7 +26,7 @@ class Corpus:
     ``utterances`` are the recordings that are uploaded (none for kinds of text), ``lines`` the lines of a text file that are
     not blank (none for recordings). ``problems`` holds all that is wrong, by file and line. ``fingerprint`` is the same
     wherever the same data lie (see :mod:`speech_mlflow.corpus.fingerprint`). ``rejected`` counts the lines that the
-    service will not use.
+    service will not use. ``dataset_id`` is set where the corpus was read from a data set of the service: that one is then used.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Corpus:
     problems: tuple[Problem, ...] = field(repr=False)
     fingerprint: str
     rejected: int = field(default=0, repr=False)
+    dataset_id: str | None = None
     _members: Mapping[str, tuple[Member, str]] = field(default_factory=dict, repr=False)
     _text: bytes | None = field(default=None, repr=False)
 

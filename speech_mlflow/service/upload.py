@@ -96,11 +96,14 @@ def import_dataset(
     """The data set with the content that the service itself reads from ``content_url``.
 
     That is a blob with a SAS, a public file, or a plain blob URL that the resource's managed identity may read. The content
-    is not seen here: only with a ``fingerprint`` can a data set with the same content be found instead.
+    is not seen here: only with a ``fingerprint`` can a data set with the same content be found instead. One that failed is no
+    obstacle: the URL may have been at fault (expired, not to be read), and not the content.
     """
     dataset = None
     if fingerprint:
-        dataset = find_dataset(client, kind=kind, locale=locale, display_name=display_name, fingerprint=fingerprint)
+        dataset = find_dataset(
+            client, kind=kind, locale=locale, display_name=display_name, fingerprint=fingerprint, failed_count=False
+        )
     if dataset is None:
         dataset = _create(
             client,
@@ -117,8 +120,11 @@ def import_dataset(
     return client.wait(dataset, timeout=timeout, progress=progress) if wait else dataset
 
 
-def find_dataset(client: SpeechClient, *, kind: str, locale: str, display_name: str, fingerprint: str) -> Dataset | None:
-    """The oldest usable data set with that content, whatever its name. Raises `OperationFailedError` where all have failed."""
+def find_dataset(
+    client: SpeechClient, *, kind: str, locale: str, display_name: str, fingerprint: str, failed_count: bool = True
+) -> Dataset | None:
+    """The oldest usable data set with that content, whatever its name. Raises `OperationFailedError` where all have failed,
+    unless those do not count."""
     by_name = filters.eq("displayName", name_with(display_name, fingerprint))
     same_sort = filters.eq("locale", locale) & filters.eq("kind", kind)
     for condition in (by_name, same_sort):  # one request for most; all of its sort only before an upload
@@ -126,7 +132,7 @@ def find_dataset(client: SpeechClient, *, kind: str, locale: str, display_name: 
         usable = [one for one in found if one.status != "Failed"]
         if usable:
             return min(usable, key=_age)
-        if found:
+        if found and failed_count:
             raise _refused_before(min(found, key=_age))
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -71,7 +72,7 @@ def load_dataset(
 
 
 def read_dataset(speech: SpeechClient, dataset: Dataset, directory: str | Path | None = None) -> Corpus:
-    """The content of a data set of the service, read as a corpus named like it."""
+    """The content of a data set of the service, read as a corpus named like it; to train or test on it uploads nothing."""
     kind = str(dataset.kind)
     file = _content(list(speech.datasets.files(dataset.id)), kind)
     if file is None:
@@ -82,7 +83,8 @@ def read_dataset(speech: SpeechClient, dataset: Dataset, directory: str | Path |
     suffix = ".zip" if kind in {"Acoustic", "AudioFiles"} else Path(file.name or "").suffix or ".txt"
     target = _folder(directory) / f"{dataset.id}{suffix}"
     speech.download(file, target)
-    return read_corpus(target, locale=str(dataset.locale), kind=kind, name=dataset.display_name)
+    corpus = read_corpus(target, locale=str(dataset.locale), kind=kind, name=dataset.display_name)
+    return replace(corpus, dataset_id=dataset.id)
 
 
 def _load_dataset(source: SpeechDatasetSource, speech: SpeechClient, directory: str | Path | None) -> Corpus:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from speech_mlflow.workflow.data import upload
+    from speech_mlflow.workflow.data import import_url, upload
     from speech_mlflow.workflow.registering import register
     from speech_mlflow.workflow.results import load_test
     from speech_mlflow.workflow.testing import TestResult, test
@@ -20,6 +20,7 @@ _HOME = {
     "Status": "watching",
     "TestResult": "testing",
     "TrainResult": "training",
+    "import_url": "data",
     "load_test": "results",
     "register": "registering",
     "status": "watching",
@@ -29,7 +30,19 @@ _HOME = {
     "wait": "watching",
 }
 
-__all__ = ["Status", "TestResult", "TrainResult", "load_test", "register", "status", "test", "train", "upload", "wait"]
+__all__ = [
+    "Status",
+    "TestResult",
+    "TrainResult",
+    "import_url",
+    "load_test",
+    "register",
+    "status",
+    "test",
+    "train",
+    "upload",
+    "wait",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import SecretStr
+
 from speech_mlflow.corpus import Corpus, read_corpus
 from speech_mlflow.errors import CorpusError, DataError
 from speech_mlflow.progress import Progress
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.service.entities import Dataset, Record, id_of
-from speech_mlflow.service.upload import find_dataset, upload_dataset
+from speech_mlflow.service.upload import find_dataset, import_dataset, upload_dataset
 from speech_mlflow.tracking.dataset import SpeechDataset
+from speech_mlflow.tracking.loading import read_dataset
 
+AT_SERVICE = "dataset:"
+"""Before the id of a data set that the service has already."""
 KEY_DIGITS = 12
 """Digits of a content key in the displayName of what was made for it."""
 
@@ -32,18 +37,23 @@ class Uploaded:
 
 
 def read_all(
-    data: Iterable[Corpus | str | Path], *, locale: str, purpose: Literal["training", "testing"] | None = None
+    data: Iterable[Corpus | str | Path],
+    *,
+    locale: str,
+    speech: SpeechClient | None = None,
+    purpose: Literal["training", "testing"] | None = None,
 ) -> list[Corpus]:
-    """Read what is given as paths, and check everything before anything is uploaded.
+    """Read what is given as paths or as ``dataset:ID``, and check everything before anything is uploaded.
 
-    ``purpose`` adds its own checks to what is given as a path. The same content given twice counts once. Raises CorpusError
-    with the problems of all corpora, DataError where there is none or a locale does not fit.
+    ``dataset:ID`` is a data set that ``speech`` has already. ``purpose`` adds its own checks to what is given as a path. The same
+    content given twice counts once. Raises CorpusError with the problems of all corpora, DataError where there is none or a
+    locale does not fit, NotFoundError for a data set that is not there.
     """
     corpora: dict[str, Corpus] = {}
     unreadable: list[CorpusError] = []
     for given in data:
         try:
-            corpus = given if isinstance(given, Corpus) else read_corpus(given, locale=locale, purpose=purpose)
+            corpus = _read(given, locale, speech, purpose)
         except CorpusError as error:
             unreadable.append(error)
             continue
@@ -58,10 +68,22 @@ def read_all(
     return found
 
 
+def _read(
+    given: Corpus | str | Path, locale: str, speech: SpeechClient | None, purpose: Literal["training", "testing"] | None
+) -> Corpus:
+    if isinstance(given, Corpus):
+        return given
+    if speech is not None and str(given).startswith(AT_SERVICE):
+        return read_dataset(speech, speech.datasets.get(str(given).removeprefix(AT_SERVICE)))
+    return read_corpus(given, locale=locale, purpose=purpose)
+
+
 def _check(corpora: Sequence[Corpus], unreadable: Sequence[CorpusError]) -> None:
     """Raise CorpusError with everything that is wrong with any of the corpora."""
     errors = list(unreadable)
     for corpus in corpora:
+        if corpus.dataset_id is not None:
+            continue  # the service has taken it, and says itself which lines it rejected
         try:
             corpus.check()
         except CorpusError as error:
@@ -82,6 +104,8 @@ def upload(
     progress: Progress | None = None,
 ) -> Dataset:
     """The data set of the service with the content of a corpus: found, or checked, uploaded and (``wait``) imported."""
+    if corpus.dataset_id is not None:
+        return speech.datasets.get(corpus.dataset_id)
     corpus.check()
     known = find_dataset(
         speech, kind=corpus.kind, locale=corpus.locale, display_name=corpus.name, fingerprint=corpus.fingerprint
@@ -103,6 +127,40 @@ def upload(
         )
 
 
+def import_url(
+    speech: SpeechClient,
+    url: str,
+    *,
+    kind: str,
+    locale: str,
+    name: str,
+    project: str | None = None,
+    force: bool = False,
+    wait: bool = True,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The data set that the service itself reads from ``url``: a blob with a shared access signature, a public file, or a blob
+    that the resource's managed identity may read.
+
+    The same address (its query, where a signature is, left out) is imported once for each kind and locale, whatever has become of
+    the file since; ``force`` imports it again. The content is not seen here: the service alone checks it.
+    """
+    address = url.partition("?")[0].partition("#")[0]
+    mark = "url-" + content_key(address=address, kind=kind, locale=locale)
+    return import_dataset(
+        speech,
+        SecretStr(url),
+        kind=kind,
+        locale=locale,
+        display_name=name,
+        fingerprint=None if force else mark,
+        description=f"{kind} data for {locale}, imported from a URL by speech_mlflow",
+        project=project,
+        wait=wait,
+        progress=progress,
+    )
+
+
 def upload_all(
     speech: SpeechClient, corpora: Sequence[Corpus], *, project: str | None = None, progress: Progress | None = None
 ) -> list[Uploaded]:
@@ -112,9 +170,15 @@ def upload_all(
     done = {entity.id: entity for entity in speech.wait_all(waiting, progress=progress)} if waiting else {}
     entities = [done.get(entity.id, entity) for entity in begun]
     return [
-        Uploaded(corpus, entity, SpeechDataset.of_corpus(corpus, dataset_id=entity.id, resource=speech.resource))
+        Uploaded(corpus, entity, _record(corpus, entity, speech.resource))
         for corpus, entity in zip(corpora, entities, strict=True)
     ]
+
+
+def _record(corpus: Corpus, entity: Dataset, resource: str) -> SpeechDataset:
+    if corpus.dataset_id is None:
+        return SpeechDataset.of_corpus(corpus, dataset_id=entity.id, resource=resource)
+    return SpeechDataset.of_service(corpus, name=corpus.name, dataset_id=entity.id, resource=resource)
 
 
 def content_key(**parts: object) -> str:

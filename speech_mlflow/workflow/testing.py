@@ -99,7 +99,7 @@ def test(
     wait: bool = True,
     progress: Progress | None = None,
 ) -> TestResult:
-    """Test models on a corpus of recordings with transcripts.
+    """Test models on recordings with transcripts: a corpus, the path of one, or ``dataset:ID`` for one that the service has.
 
     ``models`` are named as "base", as records of the service, as ``name/version``, ``name@alias`` or ``name/stage``, or by id;
     put the candidate last. The same data, models, normaliser and evaluators are tested once: a finished run is found and
@@ -110,7 +110,7 @@ def test(
     OperationFailedError where the service cannot evaluate (the run is then marked failed).
     """
     store = open_store(tracking_uri, registry_uri, experiment, artifact_location=artifact_location)
-    (corpus,) = data_.read_all([data], locale=locale, purpose="testing")
+    (corpus,) = data_.read_all([data], locale=locale, speech=speech, purpose="testing")
     if corpus.kind != "Acoustic":
         raise DataError(f"{corpus.name} is {corpus.kind} data", hint="a test needs recordings with their transcripts")
     chosen = choosing.choose(speech, store, models, locale=locale)

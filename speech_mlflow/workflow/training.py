@@ -92,7 +92,7 @@ def train(
     wait: bool = True,
     progress: Progress | None = None,
 ) -> TrainResult:
-    """Fine-tune a base model with ``data`` (corpora, or paths of them) and register the result.
+    """Fine-tune a base model with ``data`` (corpora, paths of them, or ``dataset:ID``) and register the result.
 
     The same data, base model, options and resource are trained once: a finished run is found and returned, one that was
     interrupted is gone on with where the service is. ``force`` trains again. ``base_model`` (or its id) is by default the
@@ -104,7 +104,7 @@ def train(
     is then marked failed), WaitTimeoutError and TransportError with the run left open to be gone on with.
     """
     store = open_store(tracking_uri, registry_uri, experiment, artifact_location=artifact_location)
-    corpora = data_.read_all(data, locale=locale, purpose="training")
+    corpora = data_.read_all(data, locale=locale, speech=speech, purpose="training")
     base = _base_model(speech, base_model, locale, corpora)
     training = _Training(speech, store, name, corpora, base, locale, weight_percent, project, registered_model, progress)
     begun, model = _begin(training, force=force, parent_run_id=parent_run_id, description=description)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import wave
@@ -100,9 +101,17 @@ def test_the_offline_service_starts_by_itself_and_is_found_and_stopped(recording
         first = json.loads(run("data", "upload", str(recordings), "--json", cwd=tmp_path).stdout)
         again = json.loads(run("data", "upload", str(recordings), "--json", cwd=tmp_path).stdout)
         assert first["status"] == "Succeeded"
-        assert again["self"] == first["self"]
+        assert again["id"] == first["id"]
         listed = json.loads(run("data", "list", "--json", cwd=tmp_path).stdout)
-        assert [dataset["self"] for dataset in listed] == [first["self"]]
+        assert [dataset["id"] for dataset in listed] == [first["id"]]
+        shown = json.loads(run("data", "show", first["id"], "--json", cwd=tmp_path).stdout)
+        assert shown["properties"]["acceptedLineCount"] == 2
+        assert {file["kind"] for file in shown["files"]} >= {"AcousticDataArchive"}
+        assert re.search(r"^accepted +2$", run("data", "show", first["id"], cwd=tmp_path).stdout, re.MULTILINE)
+        assert "needs --kind" in run("data", "upload", "http://127.0.0.1:9/x.zip?sig=canary", cwd=tmp_path, code=2).stderr
+        refused = run("data", "upload", "http://127.0.0.1:9/x.zip?sig=canary", "--kind", "Acoustic", cwd=tmp_path, code=1)
+        assert "canary" not in refused.stdout + refused.stderr
+        assert run("evaluations", "list", cwd=tmp_path).stdout.startswith("no evaluations yet")
         status = json.loads(run("emulator", "status", "--json", cwd=tmp_path).stdout)
         assert status["running"]
         bases = json.loads(run("models", "base", "--json", cwd=tmp_path).stdout)
