@@ -105,13 +105,14 @@ class _Apply:
         self.speech = speech
         self.client = client
         self.name = name
-        self.target = target
+        self.given = self.target = target
         self.options = options
         self.key = target.key(name)
 
     def run(self, plan_id: str | None, recover: bool) -> Applied:
         with step("resolve"):
             _, plan = read_plan(self.speech, self.client, self.name, self.target)
+        self.target = plan.target
         _not_stale(plan, plan_id)
         if not plan.changes and not recover:
             return self._nothing(plan)
@@ -123,7 +124,8 @@ class _Apply:
         try:
             self._ensure_uid()
             # what was read before the claim may be what another process was about to change
-            model, plan = read_plan(self.speech, self.client, self.name, self.target)
+            model, plan = read_plan(self.speech, self.client, self.name, self.given)
+            self.target = plan.target
             _not_stale(plan, plan_id)
             left = journal.open_runs(self.client, self.experiment_id, self.key)
             if plan.changes:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from speech_mlflow.errors import ClaimHeldError, SpeechMlflowError, StalePlanError
+from speech_mlflow.errors import ClaimHeldError, SettingsError, SpeechMlflowError, StalePlanError
 from speech_mlflow.promotion import journal, registry
 from speech_mlflow.promotion.apply import Applied, apply
 from speech_mlflow.promotion.claim import TARGET
@@ -161,8 +161,12 @@ class Controller:
             for name in self._marks:
                 if name not in models:
                     continue
-                target = self._target_of(name)
-                made = plan_of(models[name], endpoints, target, self._speech.resource)
+                try:
+                    target = self._target_of(name)
+                    made = plan_of(models[name], endpoints, target, self._speech.resource)
+                except SettingsError:  # a wrong tag of one model stops no other: its own work says what is wrong
+                    self._enqueue(name, monotonic())
+                    continue
                 if target.key(name) in keys and name not in self._working:
                     self._left_open.add(name)
                     self._enqueue(name, monotonic())
@@ -293,6 +297,7 @@ class Controller:
 
 def plan_of(model: Registered, endpoints: list[EndpointState], target: Target, resource: str | None) -> Plan:
     """The plan for a model, given all endpoints of the resource: nothing is read."""
+    target = target.with_tags(model.tags)
     observed = observed_of(endpoints, model, target, resource=resource)
     return plan(desired_of(model, target.trigger), observed, model=model, target=target)
 

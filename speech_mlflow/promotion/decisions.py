@@ -33,6 +33,7 @@ class Candidate:
     ``champion`` is the version that is served (None before the first deployment), ``evidence`` and ``champion_evidence`` the
     tests of the two that MLflow holds, newest first. ``rollback`` is true where the version was served before. ``expires``
     is when the service stops serving its model (seconds since 1970, UTC), and ``model_status`` the service's word for it.
+    ``author`` is who made the version: the user of the version or of the run that trained it, None where nobody knows.
     """
 
     model: Registered
@@ -44,4 +45,5 @@ class Candidate:
     rollback: bool = False
     expires: float | None = None
     model_status: str | None = None
+    author: str | None = None
     now: float = 0.0

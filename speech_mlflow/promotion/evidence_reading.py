@@ -30,6 +30,15 @@ def tests_of(client: MlflowClient, version: Version) -> tuple[TestEvidence, ...]
     return tuple(one for run in newest if (one := _evidence(client, run, model_id, trained_on)) is not None)
 
 
+def author_of(client: MlflowClient, version: Version) -> str | None:
+    """Who made a version. MLflow's own server keeps no user on versions, so that the training run is asked."""
+    run_id = version.tags.get(tags.TRAIN_RUN_ID) or version.run_id
+    if version.user or run_id is None:
+        return version.user
+    run = client.get_run(run_id)
+    return run.data.tags.get("mlflow.user") or run.info.user_id or None
+
+
 def _runs(client: MlflowClient, version: Version, model_id: str) -> Iterator[Run]:
     """The test runs in the experiments where the version was trained and last tested."""
     near = [client.get_run(run_id) for run_id in (version.tags.get(tags.TEST_RUN_ID), version.run_id) if run_id]
@@ -46,7 +55,7 @@ def _evidence(client: MlflowClient, run: Run, model_id: str, trained_on: frozens
     if label is None or given is None:
         return None
     metrics = run.data.metrics
-    words, utterances = metrics.get(values.name(f"words/{label}")), metrics.get("utterances")
+    words = metrics.get(values.name(f"words/{label}"))
     content = _content(given)
     return TestEvidence(
         run_id=run.info.run_id,
@@ -56,9 +65,19 @@ def _evidence(client: MlflowClient, run: Run, model_id: str, trained_on: frozens
         fingerprint=_fingerprint(given),
         wer=metrics.get(values.name(f"wer/{label}")),
         words=int(words) if words is not None else None,
-        contaminated=None if not trained_on else int(utterances or 1) if content in trained_on else 0,
+        contaminated=_contaminated(run, label, content, trained_on),
         load=partial(_score, client, run, label),
     )
+
+
+def _contaminated(run: Run, label: str, content: str, trained_on: frozenset[str]) -> int | None:
+    """Test utterances in the training data: as the test counted them, else all where the model was trained on the test data."""
+    counted = run.data.metrics.get(values.name(f"contaminated/{label}"))
+    if counted is not None:
+        return int(counted)
+    if not trained_on:
+        return None
+    return int(run.data.metrics.get("utterances") or 1) if content in trained_on else 0
 
 
 def _label(run: Run, model_id: str) -> str | None:

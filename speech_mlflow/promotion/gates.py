@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from speech_mlflow.plugins import plugin_manager
+from speech_mlflow.promotion.champion import champion_decisions
 from speech_mlflow.promotion.decisions import Candidate, Decision
 from speech_mlflow.promotion.evidence import TestEvidence, alike
 from speech_mlflow.promotion.plan import APPROVED_BY
@@ -19,8 +20,13 @@ DAY = 86_400.0
 log = logging.getLogger(__name__)
 
 
-def evaluate(candidate: Candidate, *, manager: pluggy.PluginManager | None = None) -> tuple[Decision, ...]:
-    """What all gates say, built-in ones first. A gate says nothing by returning None."""
+def evaluate(
+    candidate: Candidate, *, manager: pluggy.PluginManager | None = None, raising: bool = False
+) -> tuple[Decision, ...]:
+    """What all gates say, built-in ones first. A gate says nothing by returning None.
+
+    A gate that raises has said no; with ``raising`` its error comes out of here instead.
+    """
     manager = plugin_manager() if manager is None else manager
     said: list[Decision] = []
     for implementation in manager.hook.promotion_gate.get_hookimpls():
@@ -29,6 +35,8 @@ def evaluate(candidate: Candidate, *, manager: pluggy.PluginManager | None = Non
             answer = implementation.function(**dict.fromkeys(implementation.argnames, candidate))
             said += _decisions(answer)
         except Exception as error:  # a plugin may raise anything, and what cannot judge has not passed
+            if raising:
+                raise
             log.warning("gate %s failed: %s: %s", name, type(error).__name__, error)
             said.append(Decision(name.rpartition(".")[2], False, f"the gate failed: {type(error).__name__}: {error}"))
     return tuple(said)
@@ -45,7 +53,7 @@ def builtin_gates(candidate: Candidate) -> list[Decision]:
         _model(candidate),
         _tested(candidate),
         _ceiling(candidate),
-        _champion(candidate),
+        *_champion(candidate),
         _contamination(candidate),
         _expiry(candidate),
         _approval(candidate),
@@ -92,52 +100,26 @@ def _ceiling(candidate: Candidate) -> Decision | None:
     return Decision("max_wer", test.wer <= ceiling, text, {**_wer_of(test), "max_wer": ceiling})
 
 
-def _champion(candidate: Candidate) -> Decision | None:
+def _champion(candidate: Candidate) -> list[Decision]:
     """Not worse than what is served, on the same utterances, beyond what chance explains."""
     champion, rules = candidate.champion, candidate.target
     if not rules.compare or champion is None or champion.number == candidate.version.number:
-        return None
+        return []
     if candidate.rollback:
-        return Decision("champion", True, f"version {candidate.version.number} was served before: a move back is not compared")
+        return [
+            Decision("champion", True, f"version {candidate.version.number} was served before: a move back is not compared")
+        ]
     tests, champions = candidate.evidence, candidate.champion_evidence
     if rules.test_dataset is not None:
         tests = tuple(one for one in tests if one.is_of(rules.test_dataset))
     pair = alike(tests, champions)
-    if pair is None:
-        return Decision("champion", True, f"not compared with version {champion.number}: no test of both on the same data")
-    test, other = pair
-    if test.score is None or other.score is None:
-        return Decision("champion", True, f"not compared with version {champion.number}: a test has no utterances")
-    return _compared(candidate, test, other)
-
-
-def _compared(candidate: Candidate, test: TestEvidence, other: TestEvidence) -> Decision:
-    from speech_mlflow.scoring import compare
-
-    rules, champion = candidate.target, candidate.champion
-    assert champion is not None
-    assert test.score is not None
-    assert other.score is not None
-    # one-sided: worse at confidence c where the lower end of the interval of level 2c - 1 is above the margin
-    level = max(2 * rules.confidence - 1, 0.01)
-    found = compare(other.score, test.score, level=level, names=(champion.number, candidate.version.number))
-    worse = found.interval.low > rules.margin
-    numbers = {
-        "wer": test.score.wer,
-        "champion_wer": other.score.wer,
-        "difference": found.difference,
-        "difference_low": found.interval.low,
-        "difference_high": found.interval.high,
-        "margin": rules.margin,
-        "confidence": rules.confidence,
-    }
-    verdict = "worse" if worse else "not worse"
-    reason = (
-        f"version {candidate.version.number} is {verdict} than version {champion.number} on {test.dataset}: "
-        f"WER {test.score.wer:.2%} against {other.score.wer:.2%}, difference at least {found.interval.low:+.2%} "
-        f"at {rules.confidence:.0%} confidence, margin {rules.margin:.2%}"
-    )
-    return Decision("champion", not worse, reason, numbers)
+    if pair is None or pair[0].score is None or pair[1].score is None:
+        # where the data is declared that decides, a version that nobody compared on it has not passed
+        lacking = "no test of both on the same data" if pair is None else "a test has no utterances"
+        wanted = f"; test both on {rules.test_dataset}" if rules.test_dataset else ""
+        passed = rules.test_dataset is None
+        return [Decision("champion", passed, f"not compared with version {champion.number}: {lacking}{wanted}")]
+    return champion_decisions(candidate, *pair)
 
 
 def _contamination(candidate: Candidate) -> Decision | None:
@@ -153,11 +135,11 @@ def _contamination(candidate: Candidate) -> Decision | None:
 
 
 def _expiry(candidate: Candidate) -> Decision | None:
+    wanted = candidate.target.expires_within_days
     if candidate.expires is None:
-        return None
+        return Decision("expiry", False, "the service does not say when its model expires") if wanted else None
     days = (candidate.expires - candidate.now) / DAY
     when = datetime.fromtimestamp(candidate.expires, timezone.utc).date()
-    wanted = candidate.target.expires_within_days
     text = f"its model expires on {when}, in {days:.0f} days (more than {wanted:.0f} asked for)"
     return Decision("expiry", days > wanted, text, {"days": days, "expires_within_days": wanted})
 
@@ -165,12 +147,14 @@ def _expiry(candidate: Candidate) -> Decision | None:
 def _approval(candidate: Candidate) -> Decision | None:
     if not candidate.target.approval:
         return None
-    by, author = candidate.version.tags.get(APPROVED_BY), candidate.version.user
-    if not by:
-        return Decision("approval", False, f"version {candidate.version.number} has no tag {APPROVED_BY}")
-    if author and by.strip().lower() == author.strip().lower():
-        return Decision("approval", False, f"approved by {by}, who made version {candidate.version.number}")
-    return Decision("approval", True, f"approved by {by}")
+    by, author, who = candidate.version.tags.get(APPROVED_BY), candidate.author, f"version {candidate.version.number}"
+    if not (by and by.strip()):
+        return Decision("approval", False, f"{who} has no tag {APPROVED_BY}")
+    if not author:
+        return Decision("approval", False, f"approved by {by}, and who made {who} is not known: no training run names a user")
+    if by.strip().lower() == author.strip().lower():
+        return Decision("approval", False, f"approved by {by}, who made {who}")
+    return Decision("approval", True, f"approved by {by}; made by {author}")
 
 
 def _declared_test(candidate: Candidate) -> TestEvidence | None:

@@ -28,8 +28,9 @@ OVERRIDE = "speech.override"
 
 
 def read_plan(speech: SpeechClient, client: MlflowClient, name: str, target: Target) -> tuple[Registered, Plan]:
-    """The registered model and the plan for it, without the gates."""
+    """The registered model and the plan for it, without the gates. The plan's target is the given one with what tags add."""
     model = registry.read(client, name)
+    target = target.with_tags(model.tags)
     desired = desired_of(model, target.trigger)
     observed = observe(speech, model, target)
     return model, plan(desired, observed, model=model, target=target)
@@ -44,7 +45,7 @@ def read_candidate(
     speech: SpeechClient, client: MlflowClient, model: Registered, desired: Desired, observed: Observed, target: Target
 ) -> Candidate:
     """All that the gates decide on."""
-    from speech_mlflow.promotion.evidence_reading import tests_of
+    from speech_mlflow.promotion.evidence_reading import author_of, tests_of
 
     version = desired.record
     assert version is not None
@@ -62,6 +63,7 @@ def read_candidate(
         rollback=PROMOTION_RUN_ID in version.tags,
         expires=expiry(served),
         model_status=served.status if served else "not there",
+        author=author_of(client, version),
         now=time.time(),
     )
 

@@ -1,4 +1,5 @@
-"""What serves a registered model, and under which conditions: a target, as declared in ``speech-mlflow.toml``.
+"""What serves a registered model, and under which conditions: a target, as declared in ``speech-mlflow.toml``, or by tags on
+the registered model (``speech.target.max_wer = 0.25``) for what the file does not say.
 
 ::
 
@@ -14,6 +15,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +27,10 @@ from speech_mlflow.errors import SettingsError
 
 DEFAULT = "default"
 PREFIX = "speech-mlflow"
+TAG = "speech.target."
+"""Before a target's field in a tag of the registered model; the tag's value is JSON, or text."""
+NOT_BY_TAG = frozenset({"name", "probe"})
+"""Fields that no tag sets: a probe names files of the machine that the controller runs on."""
 
 
 class _Declared(pydantic.BaseModel):
@@ -54,6 +61,7 @@ class Rules(_Declared):
     test_dataset: str | None = Field(default=None, description="name, digest or fingerprint of the test data")
     max_wer: float | None = Field(default=None, ge=0, description="ceiling of the word error rate, a fraction")
     compare: bool = Field(default=True, description="refuse a version that is worse than the one served")
+    groups: bool = Field(default=True, description="compare each group of utterances (speaker, device, ...) too")
     margin: float = Field(default=0.0, ge=0, description="how much worse a version may be, in WER (0.01: one point)")
     confidence: float = Field(default=0.95, gt=0, lt=1, description="confidence level at which a version counts as worse")
     contamination: bool = Field(default=True, description="refuse a version whose test data was in its training data")
@@ -83,6 +91,20 @@ class Target(Rules):
             ]
             raise SettingsError(f"wrong setting in {where}: {'; '.join(wrong)}") from None
 
+    def with_tags(self, tags: Mapping[str, str]) -> Target:
+        """The target with what the tags of its registered model say of it; what was declared otherwise stands.
+
+        SettingsError names every tag that is unknown or wrong.
+        """
+        said = {key.removeprefix(TAG): _value(text) for key, text in tags.items() if key.startswith(TAG)}
+        if not said:
+            return self
+        refused = sorted(NOT_BY_TAG & said.keys())
+        if refused:
+            raise SettingsError(f"{', '.join(refused)} cannot be set by a tag", hint="declare it in speech-mlflow.toml")
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        return Target.declared({**said, **kept}, where=f"the tags {TAG}*")
+
     def key(self, registered_model: str) -> str:
         """What the target is called everywhere: ``<registered model>/<target>``."""
         return f"{registered_model}/{self.name}"
@@ -94,3 +116,10 @@ class Target(Rules):
     def tag(self, base: str) -> str:
         """The registry tag ``base`` of this target: the default target's is ``base`` itself."""
         return base if self.name == DEFAULT else f"{base}.{self.name}"
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -35,9 +35,12 @@ CLAIM_PATIENCE = 3600.0
 
 
 def target_of(settings: Settings, name: str) -> Target:
-    """The target that the settings declare for a registered model."""
+    """The target that the settings declare for a registered model. Tags of the registered model may say more of it
+    (:meth:`~.target.Target.with_tags`); they are read with the model."""
     declared = dict(settings.targets.get(name, {}))
-    return Target.declared({"trigger": settings.trigger, **declared}, where=f"targets.{name}")
+    if settings.origin("trigger") != "default":
+        declared = {"trigger": settings.trigger, **declared}
+    return Target.declared(declared, where=f"targets.{name}")
 
 
 def plan_for(
@@ -93,8 +96,8 @@ def promote(
     ``override`` is a reason to serve the version against what gates say; it is recorded on the version and in the run. Raises
     GateError where a gate says no, with nothing changed, and PromotionError where the version cannot be served at all.
     """
-    target, options = target or Target(), options or Options()
-    model = registry.read(client, name)
+    options, model = options or Options(), registry.read(client, name)
+    given, target = target or Target(), (target or Target()).with_tags(model.tags)
     record = _version(model, version)
     if override is not None:
         registry.set_tags(client, name, {OVERRIDE: f"{override} (by {options.who})"}, version=version)
@@ -113,7 +116,7 @@ def promote(
             hint='mend it, or promote with --override "REASON"; the reason is recorded',
         )
     _mark(client, model, record, target)
-    return _patiently(speech, client, name, target, replace(options, why=options.why or f"promote {name}/{version}"))
+    return _patiently(speech, client, name, given, replace(options, why=options.why or f"promote {name}/{version}"))
 
 
 def rollback(
@@ -122,7 +125,7 @@ def rollback(
     """Serve again what was served before the present version."""
     target = target or Target()
     model = registry.read(client, name)
-    now = observe(speech, model, target).published_version
+    now = observe(speech, model, target.with_tags(model.tags)).published_version
     before = [one.version for one in history(client, name) if one.result == "served" and one.target == target.name]
     previous = next((number for number in before if number and number != now and model.version(number)), None)
     if previous is None:

@@ -37,7 +37,7 @@ def candidate(
     tags: dict[str, str] | None = None,
     **more: Any,
 ) -> Candidate:
-    version = Version("2", "Production", 1, tags or {}, user="ann")
+    version = Version("2", "Production", 1, tags or {})
     return Candidate(
         Registered("clinic"),
         version,
@@ -106,6 +106,57 @@ def test_only_tests_on_the_same_data_are_compared() -> None:
     assert "not compared" in decision.reason
 
 
+def test_where_the_test_data_is_declared_a_version_that_was_not_compared_on_it_has_not_passed() -> None:
+    target = Target(test_dataset="clinic-test")
+    given = candidate(target, tests=[a_test_with(1, content="new")], champion=[a_test_with(5, content="old")])
+    assert said(given) == {"tested": True, "champion": False}
+    assert "test both on clinic-test" in builtin_gates(given)[1].reason
+
+
+# --- groups ---------------------------------------------------------------------------------------------------------------
+
+
+def grouped(wrong: dict[str, int], *, size: int = 20, column: str = "device") -> TestEvidence:
+    """A test of 20 sentences a device; so many of each device's have three words wrong."""
+    heard, labels = [], []
+    for label, errors in wrong.items():
+        heard += ["wrong wrong wrong four five" if number < errors else WORDS for number in range(size)]
+        labels += [label] * size
+    found = score([WORDS] * len(heard), heard, groups={column: labels})
+    return TestEvidence("run", "clinic-test", "c-1", "c", wer=found.wer, load=lambda: found)
+
+
+def test_better_on_the_whole_and_worse_for_one_group_is_a_no() -> None:
+    champion, challenger = {"desk": 20, "phone": 1}, {"desk": 2, "phone": 15}
+    given = candidate(tests=[grouped(challenger)], champion=[grouped(champion)])
+    assert said(given) == {"champion": True, "champion_groups": False}
+    reason = builtin_gates(given)[1].reason
+    assert "device=phone (WER 45.00% against 3.00%)" in reason
+    assert "desk" not in reason
+    assert said(candidate(Target(groups=False), tests=given.evidence, champion=given.champion_evidence)) == {"champion": True}
+
+
+def test_a_margin_holds_for_groups_too() -> None:
+    champion, challenger = {"desk": 20, "phone": 1}, {"desk": 2, "phone": 15}
+    given = candidate(Target(margin=0.5), tests=[grouped(challenger)], champion=[grouped(champion)])
+    assert said(given) == {"champion": True, "champion_groups": True}
+
+
+def test_a_group_too_small_to_judge_does_not_count() -> None:
+    tests, champion = [grouped({"a": 0, "b": 9}, size=9)], [grouped({"a": 9, "b": 0}, size=9)]
+    assert said(candidate(tests=tests, champion=champion)) == {"champion": True}
+
+
+def test_many_groups_of_which_one_looks_worse_by_chance_are_no_reason_to_refuse() -> None:
+    champion = {f"s{number}": 2 for number in range(20)}
+    given = candidate(tests=[grouped({**champion, "s7": 6})], champion=[grouped(champion)])
+    assert said(given)["champion_groups"]
+    alone = candidate(
+        tests=[grouped({"s7": 6, "rest": 2})], champion=[grouped({"s7": 2, "rest": 2})]
+    )  # of two groups the same difference is more than chance
+    assert not said(alone)["champion_groups"]
+
+
 def test_the_newest_pair_of_tests_on_the_same_data_counts() -> None:
     worse, better = a_test_with(40), a_test_with(5)
     assert said(candidate(tests=[worse, better], champion=[a_test_with(5)])) == {"champion": False}
@@ -129,9 +180,23 @@ def test_expiry(days: float, wanted: float, passed: bool) -> None:
     assert said(given) == {"expiry": passed}
 
 
-@pytest.mark.parametrize(("by", "passed"), [(None, False), ("ann", False), (" ANN ", False), ("bob", True)])
-def test_approval_is_by_somebody_else(by: str | None, passed: bool) -> None:
-    given = candidate(Target(approval=True), tags={"speech.approved_by": by} if by else {})
+def test_an_expiry_that_nobody_knows_is_a_no_where_it_is_asked_for() -> None:
+    assert said(candidate(Target(expires_within_days=30))) == {"expiry": False}
+
+
+@pytest.mark.parametrize(
+    ("by", "author", "passed"),
+    [
+        (None, "ann", False),
+        ("  ", "ann", False),
+        ("ann", "ann", False),
+        (" ANN ", "ann", False),
+        ("bob", "ann", True),
+        ("bob", None, False),  # who cannot be told from the author has not approved
+    ],
+)
+def test_approval_is_by_somebody_else(by: str | None, author: str | None, passed: bool) -> None:
+    given = candidate(Target(approval=True), tags={"speech.approved_by": by} if by else {}, author=author)
     assert said(given) == {"approval": passed}
 
 
