@@ -7,17 +7,21 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 from pydantic import ConfigDict, Field, SecretStr
 
 from speech_mlflow.errors import SettingsError
+from speech_mlflow.toml_file import Key, problems_of, where
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:  # pragma: no cover - the same parser under its older name
     import tomli as tomllib
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 FILE = "speech-mlflow.toml"
 PREFIX = "SPEECH_MLFLOW_"
@@ -25,8 +29,11 @@ BORROWED = {
     "tracking_uri": "MLFLOW_TRACKING_URI",
     "registry_uri": "MLFLOW_REGISTRY_URI",
     "experiment": "MLFLOW_EXPERIMENT_NAME",
+    "tenant": "AZURE_TENANT_ID",
 }
-"""Settings that also listen to MLflow's own environment variable, which ranks just below ours."""
+"""Settings that also listen to a variable of MLflow's or Azure's own, which ranks just below ours."""
+MISSPELT = 0.85
+"""How alike a ``SPEECH_MLFLOW_*`` variable must be to a setting's to count as misspelt: other variables have that prefix, too."""
 
 Origin = Literal["flag", "environment", "file", "default"]
 
@@ -61,7 +68,10 @@ class Settings(pydantic.BaseModel):
     )
     poll_seconds: float = Field(default=5.0, gt=0, description="how often the controller reads the registry")
 
+    pipeline: dict[str, Any] = Field(default_factory=dict, description="what `speech-mlflow run` trains, tests and promotes")
+
     _origins: dict[str, Origin] = pydantic.PrivateAttr(default_factory=dict)
+    _sources: dict[str, str] = pydantic.PrivateAttr(default_factory=dict)
 
     @classmethod
     def load(
@@ -70,13 +80,15 @@ class Settings(pydantic.BaseModel):
         *,
         environ: Mapping[str, str] | None = None,
         directory: Path | None = None,
-    ) -> Settings:
-        """Merge the sources. Flags that are None count as not given.
+        file: Path | None = None,
+    ) -> Self:
+        """Merge the sources. Flags that are None count as not given. ``file`` is read in the place of ``speech-mlflow.toml`` in
+        ``directory`` (default: the working directory).
 
         Raises SettingsError naming every key that is unknown or wrong, where it came from, and the nearest known name.
         """
         environ = os.environ if environ is None else environ
-        path = (Path.cwd() if directory is None else directory) / FILE
+        path = (Path.cwd() if directory is None else directory) / FILE if file is None else file
         sources: list[tuple[Origin, dict[str, Any]]] = [
             ("file", _read_file(path)),
             ("environment", _read_environment(environ)),
@@ -84,30 +96,51 @@ class Settings(pydantic.BaseModel):
         ]
         values: dict[str, Any] = {}
         origins: dict[str, Origin] = dict.fromkeys(cls.model_fields, "default")
-        unknown = []
+        wrong = _misspelt(environ)
         for origin, source in sources:
             for name, value in source.items():
-                if name not in cls.model_fields:
-                    unknown.append(f"{_where(origin, name, path)}{_nearest(name, cls.model_fields)}")
-                    continue
                 values[name], origins[name] = value, origin
-        if unknown:
-            raise SettingsError(f"unknown setting: {'; '.join(unknown)}", hint="`speech-mlflow config show` lists the settings")
+        places = {name: _source(origin, name, path, environ) for name, origin in origins.items()}
+        settings: Self | None = None
         try:
             settings = cls(**values)
         except pydantic.ValidationError as error:
-            # pydantic's own text prints the input, which may be a secret
-            wrong = [
-                f"{_where(origins.get(str(item['loc'][0]), 'default'), str(item['loc'][0]), path)}: {item['msg']}"
-                for item in error.errors(include_input=False, include_url=False)
+            wrong += [
+                f"{_where(origins.get(str(key[0])), key, places.get(str(key[0])), path)}: {what}"
+                for key, what in problems_of(error, cls)
             ]
-            raise SettingsError(f"wrong setting: {'; '.join(wrong)}") from None
+        if wrong or settings is None:
+            hint = "`speech-mlflow config show --help` says where settings come from; the README lists them"
+            raise SettingsError("\n  ".join(wrong) if len(wrong) == 1 else "\n  ".join(["wrong settings:", *wrong]), hint=hint)
         settings._origins.update(origins)
+        settings._sources.update({name: place for name, place in places.items() if place})
         return settings
 
     def origin(self, name: str) -> Origin:
         """Where the value of a setting came from."""
         return self._origins.get(name, "default")
+
+    def source(self, name: str) -> str | None:
+        """The variable or the file that the value of a setting came from; None for flags and defaults."""
+        return self._sources.get(name)
+
+    def anchored(self, directory: Path) -> Self:
+        """The settings as they are meant in the file's directory, for a process that stands elsewhere: relative paths of the
+        file and of the defaults become absolute, those of flags and variables stay relative to the process."""
+        update: dict[str, Any] = {}
+        for name in ("tracking_uri", "registry_uri", "state_dir", "artifact_location"):
+            value = getattr(self, name)
+            if value is None or self.origin(name) in {"flag", "environment"}:
+                continue
+            text = str(value)
+            if text.startswith("sqlite:///") and not text.startswith("sqlite:////"):
+                update[name] = f"sqlite:///{directory.absolute() / text[len('sqlite:///') :]}"
+            elif "://" not in text and ":" not in text:
+                update[name] = type(value)(directory.absolute() / text)
+        anchored = self.model_copy(update=update)
+        anchored._origins.update(self._origins)
+        anchored._sources.update(self._sources)
+        return anchored
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -128,12 +161,22 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _where(origin: Origin, name: str, path: Path) -> str:
+def _misspelt(environ: Mapping[str, str]) -> list[str]:
+    """Variables of our prefix that are nearly a setting's."""
+    known = [name.upper() for name in Settings.model_fields]
+    given = [name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX)]
+    near = [(name, difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT)) for name in given if name not in known]
+    return [f"{PREFIX}{name}: unknown (did you mean {PREFIX}{close[0]}?)" for name, close in near if close]
+
+
+def _source(origin: Origin, name: str, path: Path, environ: Mapping[str, str]) -> str | None:
     if origin == "environment":
-        return PREFIX + name.upper()
-    return f"{name} in {path}" if origin == "file" else name
+        own = PREFIX + name.upper()
+        return own if environ.get(own) else BORROWED[name]
+    return str(path) if origin == "file" else None
 
 
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+def _where(origin: Origin | None, key: Key, source: str | None, path: Path) -> str:
+    if origin == "environment":
+        return str(source)
+    return where(path, key) if origin in {"file", None} else ".".join(map(str, key))

@@ -8,6 +8,7 @@ import pytest
 
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.settings import Settings
+from speech_mlflow.toml_file import line_of
 
 CANARY = "canary-5b1c9f"
 
@@ -36,9 +37,55 @@ def test_mlflows_own_variables_count_below_ours(tmp_path: Path) -> None:
 
 def test_all_unknown_keys_are_named_with_the_nearest_known_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
-        load(tmp_path, 'trakcing_uri = "x"\ncolour = "red"')
-    assert "did you mean tracking_uri?" in str(caught.value)
-    assert "colour in" in str(caught.value)
+        load(tmp_path, '# settings\ntrakcing_uri = "x"\ncolour = "red"\npoll_seconds = -1')
+    said = str(caught.value)
+    assert "speech-mlflow.toml:2: trakcing_uri: unknown (did you mean tracking_uri?)" in said
+    assert "speech-mlflow.toml:3: colour: unknown" in said
+    assert "speech-mlflow.toml:4: poll_seconds: " in said
+
+
+def test_a_misspelt_variable_is_named_and_other_variables_of_the_prefix_are_not(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"SPEECH_MLFLOW_TRAKCING_URI: unknown \(did you mean SPEECH_MLFLOW_TRACKING_URI\?\)"
+    ):
+        load(tmp_path, environ={"SPEECH_MLFLOW_TRAKCING_URI": CANARY})
+    load(tmp_path, environ={"SPEECH_MLFLOW_DISABLED_PLUGINS": "*", "SPEECH_MLFLOW_LIVE": "1"})
+
+
+def test_azures_own_variable_names_the_tenant_and_the_source_is_told(tmp_path: Path) -> None:
+    settings = load(tmp_path, 'locale = "de-DE"', environ={"AZURE_TENANT_ID": "contoso"})
+    assert settings.tenant == "contoso"
+    assert [settings.source(name) for name in ("tenant", "locale", "project")] == [
+        "AZURE_TENANT_ID",
+        str(tmp_path / "speech-mlflow.toml"),
+        None,
+    ]
+
+
+def test_paths_of_a_named_file_are_meant_from_where_it_lies(tmp_path: Path) -> None:
+    file = tmp_path / "ci.toml"
+    file.write_text('tracking_uri = "sqlite:///runs.db"\nartifact_location = "s3://bucket/x"')
+    settings = Settings.load(file=file, environ={"SPEECH_MLFLOW_STATE_DIR": "here"}).anchored(tmp_path)
+    assert settings.tracking_uri == f"sqlite:///{tmp_path}/runs.db"
+    assert settings.artifact_location == "s3://bucket/x"
+    assert settings.state_dir == Path("here")
+    assert settings.origin("tracking_uri") == "file"
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        (("a",), 1),
+        (("pipeline", "models", "x y", "train", 1), 5),
+        (("pipeline", "models", "x y", "weight"), 3),
+        (("pipeline", "tests", "t", "data"), 7),
+        (("nowhere",), None),
+    ],
+)
+def test_a_key_is_found_in_the_file(key: tuple[str | int, ...], line: int | None) -> None:
+    text = 'a = 1\n# b\n[pipeline.models."x y"]\n\ntrain = [\n"nope = 1"]\npipeline.tests = 2'
+    text = text.replace("pipeline.tests = 2", "[pipeline.tests]")
+    assert line_of(text, key) == line
 
 
 def test_a_wrong_value_names_its_source_and_never_prints_a_secret(tmp_path: Path) -> None:
