@@ -67,6 +67,12 @@ class Settings(pydantic.BaseModel):
         default_factory=dict, description="by registered model: what serves it, under which gates"
     )
     poll_seconds: float = Field(default=5.0, gt=0, description="how often the controller reads the registry")
+    receiver_url: str | None = Field(default=None, description="where the controller listens: an MLflow server wakes it there")
+    receiver_secret: SecretStr | None = Field(default=None, description="secret that signs what is sent to the controller")
+    receiver_old_secret: SecretStr | None = Field(default=None, description="the secret before, while senders are changed over")
+    guard: bool = Field(
+        default=True, description="an MLflow server with our app refuses moves that the evidence speaks against"
+    )
 
     pipeline: dict[str, Any] = Field(default_factory=dict, description="what `speech-mlflow run` trains, tests and promotes")
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,10 @@ from speech_mlflow.errors import ClaimHeldError, SettingsError, SpeechMlflowErro
 from speech_mlflow.promotion import journal, registry
 from speech_mlflow.promotion.apply import Applied, apply
 from speech_mlflow.promotion.claim import TARGET
+from speech_mlflow.promotion.counts import Counts, Metric, metrics, problems, stuck
 from speech_mlflow.promotion.desired import desired_of
 from speech_mlflow.promotion.events import EventKind, OnEvent, PromotionEvent, notify
-from speech_mlflow.promotion.observed import EndpointState, observed_of, state_of
+from speech_mlflow.promotion.observed import Endpoints, observed_of, state_of
 from speech_mlflow.promotion.options import Options, Stopped
 from speech_mlflow.promotion.plan import Plan, plan
 from speech_mlflow.promotion.records import Mark, Registered
@@ -44,22 +45,10 @@ BACKOFF_FIRST, BACKOFF_MAX = 1.0, 300.0
 CLAIM_SECONDS = 2.0
 """Seconds before a target is looked at again that another process works on."""
 WORKERS = 4
+REST_SECONDS = 0.2
+"""At the least between two looks at everything: whoever wakes the controller all the time must not keep MLflow busy."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Counts:
-    """What the controller has done so far, for health and metrics."""
-
-    polls: int = 0
-    resyncs: int = 0
-    errors: int = 0
-    results: dict[str, int] = field(default_factory=dict)
-    last_poll: float | None = None
-    last_resync: float | None = None
-    models: int = 0
-    waiting: int = 0
 
 
 class Controller:
@@ -90,6 +79,7 @@ class Controller:
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._poll_now = False
+        self._resync_now = False
         self._due: dict[str, float] = {}
         self._working: dict[str, Future[None]] = {}
         self._again: set[str] = set()
@@ -101,12 +91,17 @@ class Controller:
         self._poll_failures = 0
 
     def wake(self, name: str | None = None) -> None:
-        """Look now: at one registered model, or at what changed."""
+        """Look now: at one registered model, or (also where it is not known here) at what changed."""
         with self._lock:
-            if name is None:
+            if name is None or name not in self._marks:
                 self._poll_now = True
             else:
                 self._enqueue(name, monotonic())
+        self._woken.set()
+
+    def wake_all(self) -> None:
+        """Compare everything now."""
+        self._resync_now = True
         self._woken.set()
 
     def stop(self) -> None:
@@ -114,49 +109,66 @@ class Controller:
         self._stop.set()
         self._woken.set()
 
-    @property
-    def healthy(self) -> bool:
-        """Whether the registry was read lately."""
-        last = self.counts.last_poll
-        return last is not None and monotonic() - last < max(10 * self._poll_seconds, 60.0)
+    def stuck(self) -> str | None:
+        """Why it should be started anew; None while it turns."""
+        return stuck(self.counts, monotonic())
+
+    def problems(self) -> list[str]:
+        """Why it cannot do its work just now; empty while it can."""
+        return problems(self.counts, monotonic(), poll_seconds=self._poll_seconds, resync_seconds=self._resync_seconds)
+
+    def metrics(self) -> list[Metric]:
+        """What it counted, for Prometheus."""
+        return metrics(self.counts)
 
     def run(self) -> None:
         """Work until stopped."""
         next_poll = next_resync = monotonic()
+        rested = 0.0
         with ThreadPoolExecutor(self._workers, thread_name_prefix="promotion") as pool:
             while not self._stop.is_set():
                 self._woken.clear()
-                now = monotonic()
-                if now >= next_resync:
+                now = self.counts.last_turn = monotonic()
+                if now >= next_resync or (self._resync_now and now >= rested):
                     next_resync = now + self._after(self._attempt(self._resync), self._resync_seconds)
-                    next_poll = now + self._poll_seconds
-                elif now >= next_poll or self._poll_now:
+                    next_poll, rested = now + self._poll_seconds, monotonic() + REST_SECONDS
+                elif now >= next_poll or (self._poll_now and now >= rested):
                     next_poll = now + self._after(self._attempt(self._poll), self._poll_seconds)
+                    rested = monotonic() + REST_SECONDS
                 self._start_due(pool)
                 self._tell_idle()
-                self._woken.wait(self._until(next_poll, next_resync))
+                asked = [rested] if self._poll_now or self._resync_now else []
+                self._woken.wait(self._until(next_poll, next_resync, *asked))
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
         self._poll_now = False
+        with self.counts.timed("poll"):
+            self._read_marks()
+
+    def _read_marks(self) -> None:
         marks = {name: mark for name, mark in registry.poll(self._client).items() if self._is_ours(name, mark)}
         changed = [name for name, mark in marks.items() if self._marks.get(name) != mark]
         self._marks = marks
         with self._lock:
             for name in changed:
                 self._enqueue(name, monotonic())
-        self.counts.polls += 1
-        self.counts.models = len(marks)
-        self.counts.last_poll = monotonic()
+        self.counts.polled(len(marks))
 
     def _resync(self) -> None:
         """Compare everything: three lists from MLflow and one from the service, however many models there are."""
-        self._poll()
+        self._resync_now = self._poll_now = False
+        with self.counts.timed("resync"):
+            self._compare_all()
+
+    def _compare_all(self) -> None:
+        self._read_marks()
         left = journal.open_runs(self._client, journal.experiment(self._client))
         keys = {run.data.tags.get(TARGET) for run in left}
         models = registry.read_all(self._client)
-        endpoints = [state_of(endpoint) for endpoint in self._speech.endpoints.list()]
+        endpoints = Endpoints(state_of(endpoint) for endpoint in self._speech.endpoints.list())
+        held = 0
         with self._lock:
             for name in self._marks:
                 if name not in models:
@@ -167,19 +179,20 @@ class Controller:
                 except SettingsError:  # a wrong tag of one model stops no other: its own work says what is wrong
                     self._enqueue(name, monotonic())
                     continue
+                held += made.blocked is not None
                 if target.key(name) in keys and name not in self._working:
                     self._left_open.add(name)
                     self._enqueue(name, monotonic())
                 elif made.changes or self._news(name, made):
                     self._enqueue(name, monotonic())
-        self.counts.resyncs += 1
-        self.counts.last_resync = monotonic()
+        self.counts.resynced(held)
 
     def _attempt(self, look: Callable[[], None]) -> bool:
         try:
             look()
         except Exception as error:  # MLflow or the service is not there: nothing is written, and it is tried again
             self.counts.errors += 1
+            self.counts.pass_errors += 1
             self._poll_failures += 1
             self._say("", "error", f"{type(error).__name__}: {error}")
             return False
@@ -232,10 +245,11 @@ class Controller:
     def _reconcile(self, name: str) -> float | None:
         """Bring one target in line; the seconds after which to look again, None: when something changes."""
         target = self._target_of(name)
-        applied = apply(self._speech, self._client, name, target, recover=name in self._left_open, options=self._options)
+        with self.counts.timed("target"):
+            applied = apply(self._speech, self._client, name, target, recover=name in self._left_open, options=self._options)
         self._left_open.discard(name)
         self._failures.pop(name, None)
-        self.counts.results[applied.result] = self.counts.results.get(applied.result, 0) + 1
+        self.counts.ended(applied.result)
         self._tell(name, applied)
         return None if applied.result in {"unchanged", "blocked"} else 0.0
 
@@ -252,6 +266,8 @@ class Controller:
 
     def _tell(self, name: str, applied: Applied) -> None:
         made = applied.plan
+        if applied.run_id is not None:
+            self.counts.tell(applied.result)
         if applied.result in {"unchanged", "blocked"}:
             news = news_of(made)
             if news is None:
@@ -274,6 +290,7 @@ class Controller:
         target = plan.target.name if plan else ""
         version = plan.desired.version if plan else None
         event = PromotionEvent(kind, name, target, reason, version, endpoint.id if endpoint else None)
+        self.counts.tell(kind)
         notify(event, manager=self._options.manager, on_event=self._options.on_event)
 
     def _tell_idle(self) -> None:
@@ -295,10 +312,10 @@ class Controller:
         return max(0.0, min([*moments, *waiting]) - monotonic())
 
 
-def plan_of(model: Registered, endpoints: list[EndpointState], target: Target, resource: str | None) -> Plan:
+def plan_of(model: Registered, endpoints: Endpoints, target: Target, resource: str | None) -> Plan:
     """The plan for a model, given all endpoints of the resource: nothing is read."""
     target = target.with_tags(model.tags)
-    observed = observed_of(endpoints, model, target, resource=resource)
+    observed = observed_of(endpoints.of(model, target), model, target, resource=resource)
     return plan(desired_of(model, target.trigger), observed, model=model, target=target)
 
 

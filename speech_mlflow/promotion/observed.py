@@ -79,6 +79,22 @@ class Observed:
         return self.endpoint is not None and self.endpoint.id == self.published_endpoint
 
 
+class Endpoints:
+    """All endpoints of a resource, by what they are looked for."""
+
+    def __init__(self, states: Iterable[EndpointState]) -> None:
+        self._by_id = {state.id: state for state in states}
+        self._by_name: dict[str, list[EndpointState]] = {}
+        for state in self._by_id.values():
+            self._by_name.setdefault(state.display_name, []).append(state)
+
+    def of(self, model: Registered, target: Target) -> list[EndpointState]:
+        """Those that could be the target's: named by it or by the registry, or of its name."""
+        wanted = (target.endpoint_id, model.tags.get(target.tag(tags.ENDPOINT_ID)))
+        named = self._by_name.get(target.display_name(model.name), [])
+        return [*named, *(self._by_id[one] for one in wanted if one in self._by_id)]
+
+
 def observe(speech: SpeechClient, model: Registered, target: Target) -> Observed:
     """Ask the service for the target's endpoint: the named one, and all that carry its name."""
     from speech_mlflow.service import filters

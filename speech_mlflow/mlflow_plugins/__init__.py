@@ -1,0 +1,1 @@
+"""Thin adapters that MLflow finds by entry point."""
