@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from speech_mlflow.corpus import Corpus
 from speech_mlflow.errors import ServiceError
 from speech_mlflow.progress import Progress
 from speech_mlflow.scoring import Score, score
 from speech_mlflow.scoring.comparison import Comparison, ComparisonTable, compare, compare_all
-from speech_mlflow.scoring.evaluators import (
-    EvaluatedUtterance,
-    EvaluatorFailure,
-    EvaluatorInput,
-    EvaluatorOutput,
-    evaluators,
-    run_evaluators,
-)
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.service.entities import Evaluation
-from speech_mlflow.tracking import values
-from speech_mlflow.workflow import evaluating, recording
+from speech_mlflow.workflow import evaluating
 from speech_mlflow.workflow.choosing import Chosen
+from speech_mlflow.workflow.contamination import Contamination
 from speech_mlflow.workflow.data import Uploaded, portable
 from speech_mlflow.workflow.evaluating import Outcome
+from speech_mlflow.workflow.measuring import Audio, measure
 from speech_mlflow.workflow.recording import Result, Tested
 
 log = logging.getLogger(__name__)
-
-Audio = Callable[[str], bytes | None]
 
 
 def assess(
@@ -40,9 +31,11 @@ def assess(
     evaluations: Sequence[Evaluation],
     *,
     normalizer: str,
+    contaminated: Mapping[str, Contamination] | None = None,
     progress: Progress | None = None,
 ) -> Tested:
-    """Read what the service heard, score it ourselves, run the evaluators, compare."""
+    """Read what the service heard, score it ourselves, run the evaluators, compare. ``contaminated`` is, by label, what of the
+    corpus is in the training data of a model."""
     corpus = uploaded.corpus
     outcomes: list[Outcome] = []
     files: dict[str, str | bytes] = {}
@@ -64,6 +57,7 @@ def assess(
         evaluation_ids=[evaluation.id for evaluation in evaluations],
         untested=untested,
         service_files=files,
+        contamination={label: found.among(list(references)) for label, found in (contaminated or {}).items()},
     )
 
 
@@ -88,31 +82,8 @@ def _scored(corpus: Corpus, chosen: Chosen, outcome: Outcome, references: Mappin
         groups=groups_of(corpus, ids),
         normalizer=normalizer,
     )
-    outputs, failures = _evaluators(corpus, chosen, scored)
+    outputs, failures = measure(scored, model=chosen.label, locale=corpus.locale, audio=audio_of(corpus))
     return Result(chosen, outcome, scored, outputs, failures)
-
-
-def _evaluators(corpus: Corpus, chosen: Chosen, scored: Score) -> tuple[dict[str, EvaluatorOutput], list[EvaluatorFailure]]:
-    """What custom evaluators measured. One whose metric has a name that is taken counts as failed: no two numbers share one."""
-    known = evaluators()
-    if not known:
-        return {}, []
-    given = EvaluatorInput(
-        model=chosen.label,
-        locale=corpus.locale,
-        utterances=[EvaluatedUtterance(one.id, one.reference, one.hypothesis, one.alignment, one.groups) for one in scored],
-        audio=audio_of(corpus),
-    )
-    outputs, failures = run_evaluators(given, known)
-    taken, kept = set(recording.reserved()), {}
-    for name, output in outputs.items():
-        clash = sorted(taken.intersection(map(values.name, output.metrics)))
-        if clash:
-            failures.append(EvaluatorFailure(name, f"its metrics have names that are taken: {', '.join(clash)}"))
-            continue
-        kept[name] = output
-        taken.update(map(values.name, output.metrics))
-    return kept, failures
 
 
 def groups_of(corpus: Corpus, ids: Sequence[str]) -> dict[str, list[str | None]] | None:

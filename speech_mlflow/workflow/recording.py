@@ -13,15 +13,19 @@ from typing import Any
 from speech_mlflow.scoring import Score
 from speech_mlflow.scoring.comparison import Comparison, ComparisonTable
 from speech_mlflow.scoring.evaluators import EvaluatorFailure, EvaluatorOutput
+from speech_mlflow.scoring.report import figures
 from speech_mlflow.tracking import models, registry, runs, tables, tags, values
 from speech_mlflow.tracking.dataset import SpeechDataset
 from speech_mlflow.tracking.runs import Measured
 from speech_mlflow.tracking.store import Store
+from speech_mlflow.workflow import contamination
 from speech_mlflow.workflow.choosing import Chosen
+from speech_mlflow.workflow.contamination import Contamination
 from speech_mlflow.workflow.evaluating import Outcome
 
 TABLE = "utterances.json"
 REPORT = "report.html"
+FIGURES = "figures"
 REFERENCE = "reference"
 HYPOTHESIS = "hypothesis"
 MODELS = "speech/test.json"
@@ -64,6 +68,12 @@ class Result:
             **{name: value for output in self.outputs.values() for name, value in output.metrics.items()},
         }
 
+    def directions(self) -> dict[str, bool]:
+        """For each metric of an evaluator whether more of it is better; all other numbers are errors, of which fewer are."""
+        return {
+            name: bool(output.greater_is_better.get(name, False)) for output in self.outputs.values() for name in output.metrics
+        }
+
 
 @dataclass(frozen=True)
 class Tested:
@@ -76,14 +86,7 @@ class Tested:
     evaluation_ids: Sequence[str]
     untested: Sequence[str] = ()
     service_files: Mapping[str, str | bytes] = field(default_factory=dict)
-
-
-def reserved() -> frozenset[str]:
-    """Names that an evaluator's metric may not have: they mean something already."""
-    return frozenset(
-        {"wer", "wer.recomputed", "wer.difference", "words", "hits", "substitutions", "deletions", "insertions"}
-        | {"ser", "ser.recomputed", "ter", "utterances", "utterances.untested"}
-    )
+    contamination: Mapping[str, Contamination] = field(default_factory=dict)
 
 
 def record(
@@ -102,6 +105,7 @@ def record(
     files: dict[str, str | bytes] = {TABLE: tables.table(table(tested)), MODELS: _models(tested), **tested.service_files}
     if report is not None:
         files[REPORT] = report(tested)
+    files |= _figures(tested)
     for result in tested.results:
         for name, output in result.outputs.items():
             files |= {f"evaluators/{name}/{result.label}/{file}": content for file, content in output.artifacts.items()}
@@ -137,6 +141,8 @@ def table(tested: Tested) -> dict[str, list[Any]]:
         columns[f"insertions ({label})"] = arrays.insertions.tolist()
         for name, output in result.outputs.items():
             columns |= {f"{name}: {column} ({label})": list(cells) for column, cells in output.columns.items()}
+        if (known := tested.contamination.get(label)) is not None and known.ids:
+            columns[f"{contamination.COLUMN} ({label})"] = known.column(first.ids)
     return columns
 
 
@@ -145,7 +151,8 @@ def _measured(tested: Tested, logged: Mapping[str, str | None]) -> list[Measured
     under ``name/label`` on the run."""
     measured = []
     for step, result in enumerate(tested.results):
-        metrics = result.metrics()
+        known = tested.contamination.get(result.label)
+        metrics = result.metrics() | (known.metrics() if known is not None else {})
         measured.append(Measured(metrics, logged[result.label], tested.dataset, step))
         measured.append(Measured({f"{name}/{result.label}": value for name, value in metrics.items()}))
     whole: dict[str, float | None] = {
@@ -157,13 +164,30 @@ def _measured(tested: Tested, logged: Mapping[str, str | None]) -> list[Measured
     return [*measured, Measured(whole)]
 
 
+def _figures(tested: Tested) -> dict[str, str]:
+    """The plots as images: WER with its interval, over all and by group, differences, kinds of errors."""
+    scores = {result.label: result.score for result in tested.results}
+    drawn = figures(scores, comparison=as_table(scores, tested.comparison))
+    return {f"{FIGURES}/{name}.svg": image for name, image in drawn.items()}
+
+
+def as_table(scores: Mapping[str, Score], comparison: Comparison | ComparisonTable | None) -> ComparisonTable | None:
+    """A comparison of two as a table of one pair, so that it is not drawn twice."""
+    return ComparisonTable(scores, {comparison.names: comparison}) if isinstance(comparison, Comparison) else comparison
+
+
 def _models(tested: Tested) -> str:
     """What the run was about, for whoever reads its table again."""
     document = {
         "locale": tested.locale,
         "normalizer": tested.results[0].score.normalizer.name,
         "models": [
-            {"label": result.label, "model_id": result.chosen.entity.id, "name": result.chosen.entity.display_name}
+            {
+                "label": result.label,
+                "model_id": result.chosen.entity.id,
+                "name": result.chosen.entity.display_name,
+                "greater_is_better": result.directions(),
+            }
             for result in tested.results
         ],
         "untested": list(tested.untested),

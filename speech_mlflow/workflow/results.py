@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,9 @@ from mlflow.exceptions import MlflowException
 from speech_mlflow.errors import NotFoundError, TrackingError
 from speech_mlflow.scoring import Score, score
 from speech_mlflow.scoring.evaluators import EvaluatorFailure
-from speech_mlflow.tracking import tables, tags
+from speech_mlflow.tracking import tables, tags, values
 from speech_mlflow.tracking.store import Store, is_missing, open_store
+from speech_mlflow.workflow.contamination import COLUMN, Contamination
 from speech_mlflow.workflow.recording import HYPOTHESIS, MODELS, REFERENCE, TABLE
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class StoredTest:
     references: Sequence[str]
     hypotheses: dict[str, Sequence[str]]
     groups: dict[str, Sequence[str | None]]
+    contamination: dict[str, Contamination] = field(default_factory=dict)
 
     def scores(self, normalizer: str | None = None) -> dict[str, Score]:
         """The scores by label, under the run's normaliser or another."""
@@ -83,6 +85,7 @@ def load_test(
         reused,
         {label: run.data.metrics[f"wer/{label}"] for label in scores if f"wer/{label}" in run.data.metrics},
         [EvaluatorFailure(name, reason) for name, reason in failures.items()],
+        stored.contamination,
     )
 
 
@@ -112,7 +115,16 @@ def read_test(store: Store, run_id: str, *, run: Run | None = None) -> StoredTes
         _texts(columns[REFERENCE]),
         {label: _texts(columns[f"{HYPOTHESIS} ({label})"]) for label in labels},
         {name: _texts(columns[name]) for name in before if name not in known},
+        _contamination(run, labels, columns),
     )
+
+
+def _contamination(run: Run, labels: Sequence[str], columns: Mapping[str, Sequence[object]]) -> dict[str, Contamination]:
+    """What the test found in the training data of each model; nothing of a model for which it did not look."""
+    ids = _texts(columns["id"])
+    counted = [label for label in labels if values.name(f"contaminated/{label}") in run.data.metrics]
+    nothing = [""] * len(ids)
+    return {label: Contamination.of_column(ids, _texts(columns.get(f"{COLUMN} ({label})", nothing))) for label in counted}
 
 
 def finished_test(store: Store, run_id: str) -> Run:

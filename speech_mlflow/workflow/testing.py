@@ -23,10 +23,11 @@ from speech_mlflow.service.entities import API_VERSION, BaseModel, Evaluation
 from speech_mlflow.tracking import runs, tags, values
 from speech_mlflow.tracking.runs import Begun, Measured, Work
 from speech_mlflow.tracking.store import Store, open_store
-from speech_mlflow.workflow import choosing, evaluating, recording, results
+from speech_mlflow.workflow import choosing, contamination, evaluating, recording, results
 from speech_mlflow.workflow import data as data_
 from speech_mlflow.workflow.assessing import assess
 from speech_mlflow.workflow.choosing import Chosen, ModelName
+from speech_mlflow.workflow.contamination import Contamination
 from speech_mlflow.workflow.data import Uploaded
 from speech_mlflow.workflow.failing import recorded
 from speech_mlflow.workflow.reporting import render
@@ -39,7 +40,8 @@ class TestResult:
     """A test that is over, or one at work where it was not waited for (``scores`` is empty then).
 
     ``scores`` are made from transcripts under our normalisation, by label ("base", "clinic-en-us v1"); ``wer`` is what the
-    service counted. ``comparison`` is of the two models, a table where there are more, None where there is one.
+    service counted. ``comparison`` is of the two models, a table where there are more, None where there is one. ``contamination``
+    says which test utterances are in a model's training data, for models whose training data are known.
     """
 
     __test__: ClassVar[bool] = False  # nothing for pytest
@@ -51,6 +53,7 @@ class TestResult:
     reused: bool
     wer: Mapping[str, float] = field(default_factory=dict)
     failures: Sequence[EvaluatorFailure] = ()
+    contamination: Mapping[str, Contamination] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
@@ -134,6 +137,7 @@ def test(
             chosen,
             evaluations,
             normalizer=testing.normalizer,
+            contaminated=contamination.find(store, corpus, chosen),
             progress=progress,
         )
         recording.record(
@@ -152,6 +156,7 @@ def test(
         False,
         {result.label: wer for result in tested.results if (wer := result.metrics()["wer"]) is not None},
         [failure for result in tested.results for failure in result.failures],
+        tested.contamination,
     )
 
 

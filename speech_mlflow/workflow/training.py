@@ -17,8 +17,8 @@ from speech_mlflow.service.entities import API_VERSION, BaseModel, CustomModel
 from speech_mlflow.tracking import models, runs, tags
 from speech_mlflow.tracking.runs import Begun, Measured, Work
 from speech_mlflow.tracking.store import Store, open_store
+from speech_mlflow.workflow import contamination, finishing, registering
 from speech_mlflow.workflow import data as data_
-from speech_mlflow.workflow import finishing, registering
 from speech_mlflow.workflow.data import Uploaded
 from speech_mlflow.workflow.failing import recorded
 
@@ -168,6 +168,7 @@ def _note_inputs(training: _Training, begun: Begun, uploaded: Sequence[Uploaded]
         "charge_for_adaptation": training.base.properties.charge_for_adaptation if training.base.properties else None,
     }
     runs.log_inputs(store, begun.id, [one.record for one in uploaded], tags.CONTEXT_TRAINING)
+    runs.log_files(store, begun.id, {contamination.FILE: contamination.marks(training.corpora, training.locale)})
     runs.log(
         store,
         begun.id,

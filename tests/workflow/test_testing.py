@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -89,14 +90,20 @@ def test_a_test_measures_both_models_and_is_found_again(
 def test_what_a_test_leaves_in_its_run(speech: SpeechClient, text: Path, testing: Corpus, mlflow: Mlflow) -> None:
     tested = workflow.test(speech, data=testing, models=["base", trained(speech, text, mlflow).model], **mlflow.where)
     files = mlflow.artifacts(tested.run_id)
+    images = ["by_speaker", "difference", "distribution", "kinds", "wer"]
     assert files == [
+        *(f"figures/{name}.svg" for name in images),
         "report.html",
         "service/evaluation-1.json",
         "service/results-1.zip",
         "speech/test.json",
         "utterances.json",
     ]
+    for name in images:
+        assert ElementTree.fromstring(mlflow.text(tested.run_id, f"figures/{name}.svg")).tag.endswith("svg")
     table = mlflow.json(tested.run_id, "utterances.json")
+    marked = json.loads(mlflow.client.get_run(tested.run_id).data.tags["mlflow.loggedArtifacts"])
+    assert marked == [{"path": "utterances.json", "type": "table"}], "by which MLflow's own views know a table"
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert [row["id"] for row in rows] == [utterance.id for utterance in testing.utterances]
     assert [row["reference"] for row in rows] == [utterance.text for utterance in testing.utterances]
