@@ -20,6 +20,7 @@ COMMANDS = {
     "test": ("test", "Test models on a test set; an MLflow run with WER, table and report."),
     "evaluations": ("evaluations", "List and show the evaluations of the service."),
     "models": ("models", "List custom models and base models."),
+    "import": ("importing", "Bring models and evaluations that the resource has already into MLflow."),
     "endpoints": ("endpoints", "List and show endpoints."),
     "promote": ("promotion", "Move a version to Production and deploy it."),
     "rollback": ("promotion", "Serve the version before the present one again."),

@@ -33,9 +33,16 @@ def begin_custom(
     """The pending logged model of a train run: the one it has, else a new one; None on a server without the API."""
     if store.logged_models is False:
         return None
-    for model in _search(store, f"source_run_id = '{run_id}'"):
-        return str(model.model_id)
+    for model_id in of_run(store, run_id):
+        return model_id
     return _create(store, name=name, run_id=run_id, model_tags=model_tags, params=params)
+
+
+def of_run(store: Store, run_id: str) -> list[str]:
+    """Ids of the logged models that a run has begun."""
+    if store.logged_models is False:
+        return []
+    return [str(model.model_id) for model in _search(store, f"source_run_id = '{run_id}'")]
 
 
 def finish(

@@ -17,7 +17,7 @@ from typing import Literal, cast
 from mlflow.entities import LoggedModelInput, LoggedModelOutput, Metric, Param, Run, RunStatus, RunTag
 from mlflow.tracking.context.registry import resolve_tags
 
-from speech_mlflow.plugins import plugin_manager
+from speech_mlflow.plugins import call, plugin_manager
 from speech_mlflow.tracking import tags, values
 from speech_mlflow.tracking.dataset import SpeechDataset
 from speech_mlflow.tracking.store import Store
@@ -32,7 +32,8 @@ log_ = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Work:
-    """What a run is to do: its kind, its content key, and what is known at the start."""
+    """What a run is to do: its kind, its content key, and what is known at the start. ``started`` is when it began, in
+    milliseconds since 1970, for work that was done before MLflow heard of it."""
 
     kind: str
     key: str
@@ -41,6 +42,7 @@ class Work:
     params: Mapping[str, object] = field(default_factory=dict)
     description: str | None = None
     parent_run_id: str | None = None
+    started: int | None = None
 
 
 @dataclass(frozen=True)
@@ -143,15 +145,17 @@ def log(
     params: Mapping[str, object] | None = None,
     run_tags: Mapping[str, object] | None = None,
     known_params: Mapping[str, str] | None = None,
+    at: int | None = None,
 ) -> None:
     """Log metrics, parameters and tags in one request (per 1000 metrics, 100 parameters or 100 tags).
 
+    ``at`` is when it was measured, in milliseconds since 1970; by default now.
     Parameters in ``known_params`` (those of a resumed run) are not sent again: MLflow lets a parameter be written once.
     Values that MLflow would cut are logged whole as an artifact.
     """
     known = known_params or {}
     fitted = values.fit({key: value for key, value in (params or {}).items() if values.name(key) not in known}, run_tags or {})
-    now = int(time.time() * 1000)
+    now = int(time.time() * 1000) if at is None else at
     metrics = [metric for one in measured for metric in _metrics(run_id, one, now)]
     all_tags = dict(fitted.tags)
     if fitted.long:
@@ -195,9 +199,14 @@ def log_files(store: Store, run_id: str, files: Mapping[str, str | bytes]) -> No
         store.client.log_artifacts(run_id, folder)
 
 
-def finish(store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
-    """Close a run. (``MlflowClient.set_terminated`` would also print links on stdout, where our own output may be JSON.)"""
-    ended = int(time.time() * 1000)
+def finish(
+    store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED", *, at: int | None = None
+) -> None:
+    """Close a run, now or ``at`` a time in the past (milliseconds since 1970).
+
+    (``MlflowClient.set_terminated`` would also print links on stdout, where our own output may be JSON.)
+    """
+    ended = int(time.time() * 1000) if at is None else at
     store.client._tracking_client.store.update_run_info(run_id, RunStatus.from_string(status), ended, None)
 
 
@@ -206,7 +215,7 @@ def _create(store: Store, work: Work, attempt: int) -> Run:
     own |= {tags.KIND: work.kind, tags.KEY: work.key, tags.ATTEMPT: attempt}
     own |= {PARENT_RUN: work.parent_run_id, "mlflow.note.content": work.description}
     fitted = values.fit({}, own)
-    run = store.client.create_run(store.experiment_id, tags=resolve_tags(fitted.tags), run_name=work.name)
+    run = store.client.create_run(store.experiment_id, work.started, tags=resolve_tags(fitted.tags), run_name=work.name)
     if fitted.long:
         store.client.log_dict(run.info.run_id, fitted.long, values.ARTIFACT)
     return run
@@ -217,7 +226,7 @@ def _from_hooks(kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for implementation in plugin_manager().hook.run_tags.get_hookimpls():
         try:
-            given = implementation.function(**dict.fromkeys(implementation.argnames, kind))
+            given = call(implementation, kind)
             found.update({str(key): str(value) for key, value in cast("Mapping[str, str]", given or {}).items()})
         except Exception as error:  # a plugin may raise anything
             log_.warning("plugin %s failed in run_tags: %s: %s", implementation.plugin_name, type(error).__name__, error)

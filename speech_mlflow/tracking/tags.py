@@ -25,6 +25,8 @@ ERROR = "speech.error"
 REGISTERED_MODEL = "speech.registered_model"
 FAILED_EVALUATORS = "speech.failed_evaluators"
 """On a test run: the custom evaluators that raised, and why, as JSON."""
+IMPORTED = "speech.imported"
+"""On a run of work that MLflow did not see being done: when it was brought in from the speech resource, ISO 8601."""
 CUT = "speech.in_artifact"
 """Names of the parameters and tags whose whole value is in the artifact ``speech/long_values.json``."""
 

@@ -102,7 +102,7 @@ def read(
         if (named := _RESULT.fullmatch(str(file.name))) is not None:
             side: Side = 1 if named["side"] == "1" else 2
             heard[side][named["id"]] = lexical(_json(file, contents[str(file.name)]))
-    return {1: _outcome(evaluation, 1, heard[1]), 2: _outcome(evaluation, 2, heard[2])}, _archive(contents.items())
+    return {1: outcome(evaluation, 1, heard[1]), 2: outcome(evaluation, 2, heard[2])}, _archive(contents.items())
 
 
 def lexical(result: Mapping[str, Any]) -> str:
@@ -115,7 +115,8 @@ def lexical(result: Mapping[str, Any]) -> str:
     return " ".join(text for text in texts if text)
 
 
-def _outcome(evaluation: Evaluation, side: Side, heard: Mapping[str, str]) -> Outcome:
+def outcome(evaluation: Evaluation, side: Side, heard: Mapping[str, str]) -> Outcome:
+    """What an evaluation counted for one side, and what was heard there."""
     properties = evaluation.properties
     if properties is None:
         return Outcome(None, None, None, heard)

@@ -21,8 +21,17 @@ from speech_mlflow.workflow.data import portable
 log = logging.getLogger(__name__)
 
 
-def finish(speech: SpeechClient, store: Store, run_id: str, model: CustomModel, logged_model_id: str | None) -> None:
-    """Log what the service says about a trained model, make its logged model ready, and close the run."""
+def finish(
+    speech: SpeechClient,
+    store: Store,
+    run_id: str,
+    model: CustomModel,
+    logged_model_id: str | None,
+    *,
+    at: int | None = None,
+) -> None:
+    """Log what the service says about a trained model, make its logged model ready, and close the run, now or ``at`` a time
+    in the past (milliseconds since 1970)."""
     reports = _reports(speech, model)
     properties = model.properties
     expires = properties.deprecation_dates.transcription_date_time if properties and properties.deprecation_dates else None
@@ -36,6 +45,7 @@ def finish(speech: SpeechClient, store: Store, run_id: str, model: CustomModel, 
         params={"used_weight_percent": weight},
         known_params=known.params,
         run_tags={tags.EXPIRES: expires.isoformat() if expires else None},
+        at=at,
     )
     runs.log_files(store, run_id, {**reports, "service/model.json": json.dumps(portable(model), indent=1)})
     described = models.describe(model, speech.resource)
@@ -53,7 +63,7 @@ def finish(speech: SpeechClient, store: Store, run_id: str, model: CustomModel, 
             store.client.log_artifacts(run_id, str(described_in), RUN_ARTIFACT)
         else:
             runs.log_output(store, run_id, logged_model_id)
-    runs.finish(store, run_id)
+    runs.finish(store, run_id, at=at)
 
 
 def _training_seconds(model: CustomModel) -> dict[str, float]:

@@ -10,18 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlflow.exceptions import MlflowException
+
+from speech_mlflow.errors import ServiceError
 from speech_mlflow.scoring import Score
 from speech_mlflow.scoring.comparison import Comparison, ComparisonTable
 from speech_mlflow.scoring.evaluators import EvaluatorFailure, EvaluatorOutput
 from speech_mlflow.scoring.report import figures
+from speech_mlflow.service.entities import Evaluation
 from speech_mlflow.tracking import models, registry, runs, tables, tags, values
 from speech_mlflow.tracking.dataset import SpeechDataset
 from speech_mlflow.tracking.runs import Measured
-from speech_mlflow.tracking.store import Store
-from speech_mlflow.workflow import contamination
+from speech_mlflow.tracking.store import Store, is_missing
+from speech_mlflow.workflow import contamination, evaluating
 from speech_mlflow.workflow.choosing import Chosen
 from speech_mlflow.workflow.contamination import Contamination
-from speech_mlflow.workflow.evaluating import Outcome
+from speech_mlflow.workflow.data import portable
+from speech_mlflow.workflow.evaluating import Outcome, Side
 
 TABLE = "utterances.json"
 REPORT = "report.html"
@@ -29,6 +34,7 @@ FIGURES = "figures"
 REFERENCE = "reference"
 HYPOTHESIS = "hypothesis"
 MODELS = "speech/test.json"
+SIDES: tuple[Side, Side] = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -51,20 +57,13 @@ class Result:
 
         ``wer`` is made from the service's counts; ``wer.recomputed`` from the transcripts under our normalisation.
         """
-        counts, score = self.outcome.counts, self.score
-        wer = counts.wer if counts is not None else None
+        score, counted = self.score, service_metrics(self.outcome)
+        wer = counted["wer"]
         return {
-            "wer": wer,
+            **counted,
             "wer.recomputed": score.wer,
             "wer.difference": score.wer - wer if wer is not None else None,
-            "words": counts.words if counts else None,
-            "hits": counts.hits if counts else None,
-            "substitutions": counts.substitutions if counts else None,
-            "deletions": counts.deletions if counts else None,
-            "insertions": counts.insertions if counts else None,
-            "ser": self.outcome.sentence_error_rate,
             "ser.recomputed": score.ser,
-            "ter": self.outcome.token_error_rate,
             **{name: value for output in self.outputs.values() for name, value in output.metrics.items()},
         }
 
@@ -88,6 +87,21 @@ class Tested:
     service_files: Mapping[str, str | bytes] = field(default_factory=dict)
     contamination: Mapping[str, Contamination] = field(default_factory=dict)
 
+def service_metrics(outcome: Outcome) -> dict[str, float | None]:
+    """What the service counted for one model; rates are fractions, made from counts where there are any."""
+    counts = outcome.counts
+    return {
+        "wer": counts.wer if counts is not None else None,
+        "words": counts.words if counts else None,
+        "hits": counts.hits if counts else None,
+        "substitutions": counts.substitutions if counts else None,
+        "deletions": counts.deletions if counts else None,
+        "insertions": counts.insertions if counts else None,
+        "ser": outcome.sentence_error_rate,
+        "ter": outcome.token_error_rate,
+    }
+
+
 
 def record(
     store: Store,
@@ -96,9 +110,10 @@ def record(
     *,
     report: Callable[[Tested], str] | None,
     resource: str,
+    at: int | None = None,
     known_tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a test into its run and close the run."""
+    """Write a test into its run and close the run, now or ``at`` a time in the past (milliseconds since 1970)."""
     logged = {result.label: models.ensure(store, result.chosen.entity, resource=resource) for result in tested.results}
     used = [model_id for model_id in logged.values() if model_id is not None]
     runs.log_inputs(store, run_id, [tested.dataset], tags.CONTEXT_TESTING, logged_models=used)
@@ -119,9 +134,43 @@ def record(
             tags.FAILED_EVALUATORS: _failures(tested),
             tables.LOGGED_ARTIFACTS: tables.mark((known_tags or {}).get(tables.LOGGED_ARTIFACTS), [TABLE]),
         },
+        at=at,
     )
-    _tag_versions(store, run_id, tested)
-    runs.finish(store, run_id)
+    tag_versions(store, run_id, {result.chosen.entity.id: result.metrics()["wer"] for result in tested.results}, at=at)
+    runs.finish(store, run_id, at=at)
+
+
+def record_counts(
+    store: Store,
+    run_id: str,
+    models_: Sequence[Chosen],
+    evaluation: Evaluation,
+    dataset: SpeechDataset | None,
+    *,
+    resource: str,
+    at: int | None = None,
+) -> None:
+    """Write what the service counted in an evaluation into its run and close the run: no utterances, no report.
+
+    Raises ServiceError where the service counted nothing.
+    """
+    counted = {one.label: evaluating.outcome(evaluation, side, {}) for side, one in zip(SIDES, models_, strict=False)}
+    if all(outcome.counts is None for outcome in counted.values()):
+        raise ServiceError(f"the service counted nothing in evaluation {evaluation.id}, and its files cannot be read")
+    logged = {one.label: models.ensure(store, one.entity, resource=resource) for one in models_}
+    if dataset is not None:
+        used = [model_id for model_id in logged.values() if model_id is not None]
+        runs.log_inputs(store, run_id, [dataset], tags.CONTEXT_TESTING, logged_models=used)
+    measured = []
+    for step, (label, outcome) in enumerate(counted.items()):
+        metrics = service_metrics(outcome)
+        measured.append(Measured(metrics, logged[label], dataset, step))
+        measured.append(Measured({f"{name}/{label}": value for name, value in metrics.items()}))
+    runs.log_files(store, run_id, {"service/evaluation-1.json": json.dumps(portable(evaluation), indent=1)})
+    runs.log(store, run_id, measured=measured, at=at)
+    wers = {one.entity.id: service_metrics(counted[one.label])["wer"] for one in models_}
+    tag_versions(store, run_id, wers, at=at)
+    runs.finish(store, run_id, at=at)
 
 
 def table(tested: Tested) -> dict[str, list[Any]]:
@@ -200,11 +249,24 @@ def _failures(tested: Tested) -> str | None:
     return json.dumps(failures, ensure_ascii=False) if failures else None
 
 
-def _tag_versions(store: Store, run_id: str, tested: Tested) -> None:
-    """Write the newest WER on the registered versions, where people choose what to promote."""
-    for result in tested.results:
-        wer = result.metrics()["wer"]
-        for version in registry.versions_of_model(store.client, None, result.chosen.entity.id):
+def tag_versions(store: Store, run_id: str, wers: Mapping[str, float | None], *, at: int | None = None) -> None:
+    """Write the newest WER, by service model, on the registered versions, where people choose what to promote. A test that was
+    over ``at`` a time in the past does not displace a later one's."""
+    for model_id, wer in wers.items():
+        for version in registry.versions_of_model(store.client, None, model_id):
+            if at is not None and _tested_later(store, version.tags.get(tags.TEST_RUN_ID), run_id, at):
+                continue
             registry.set_version_tags(
                 store.client, version, {tags.WER: None if wer is None else repr(wer), tags.TEST_RUN_ID: run_id}
             )
+
+
+def _tested_later(store: Store, known: str | None, run_id: str, at: int) -> bool:
+    if known is None or known == run_id:
+        return False
+    try:
+        return bool((store.client.get_run(known).info.end_time or 0) > at)
+    except MlflowException as error:
+        if is_missing(error):
+            return False
+        raise
