@@ -28,6 +28,7 @@ COMMANDS = {
     "apply": ("promotion", "Make the endpoints serve what the registry says."),
     "watch": ("promotion", "Keep the endpoints as the registry says, until stopped."),
     "history": ("promotion", "List the promotions of a model."),
+    "retire": ("retire", "List endpoints and models that nothing names any more; --prune deletes them."),
     "transcribe": ("transcribe", "Send recordings to an endpoint."),
     "score": ("score", "Score the output of any recogniser against references."),
     "emulator": ("emulator", "Run the offline speech service in the foreground, find it or stop it."),

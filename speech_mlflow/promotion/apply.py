@@ -21,18 +21,18 @@ back.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from speech_mlflow.errors import ApiError, OperationFailedError, StalePlanError
 from speech_mlflow.promotion import gates, journal, probe, registry
-from speech_mlflow.promotion.claim import Claim, acquire
+from speech_mlflow.promotion.claim import Claim, acquire, claimed
 from speech_mlflow.promotion.crash import step
 from speech_mlflow.promotion.events import notify
 from speech_mlflow.promotion.journal import Journal, Result
-from speech_mlflow.promotion.observed import SERVED_VERSION, EndpointState, observe
+from speech_mlflow.promotion.observed import SERVED_VERSION, EndpointState, observe, state_of
 from speech_mlflow.promotion.options import Options, Stopped
 from speech_mlflow.promotion.plan import SERVICE_WRITES, Plan, Step, hold_text
 from speech_mlflow.promotion.reading import OVERRIDE, PROMOTION_RUN_ID, read_candidate, read_plan, with_decisions
@@ -87,6 +87,45 @@ def apply(
     a process that died left open, where nothing else is to be done. Raises ClaimHeldError while another process is at it.
     """
     return _Apply(speech, client, name, target, options or Options()).run(plan_id, recover)
+
+
+def remove(
+    speech: SpeechClient,
+    client: MlflowClient,
+    key: str,
+    endpoint_id: str,
+    *,
+    why: str,
+    needed: Callable[[], str | None],
+    options: Options | None = None,
+) -> str | None:
+    """Delete an endpoint that nothing names any more, of the target ``key``; None, or why it stays.
+
+    ``needed`` is asked under the target's claim, right before the deletion: it says why the endpoint must stay. The deletion
+    is a run, too. Of a process that died in between the endpoint is there, or it is not: it may be repeated.
+    """
+    options, experiment_id = options or Options(), journal.experiment(client)
+    with claimed(client, experiment_id, key, ttl=options.claim_seconds) as claim:
+        while not state_of(speech.endpoints.get(endpoint_id)).done:  # the service deletes nothing that it is at work on
+            options.pause(1.0, claim.check)
+        reason = needed()
+        if reason is not None:
+            return reason
+        run_id = journal.begin_retiring(client, experiment_id, key, endpoint_id, who=options.who, why=options.why or why)
+        try:
+            claim.check()
+            speech.endpoints.delete(endpoint_id)
+        except Exception as error:
+            _end_retiring(client, run_id, "failed", f"{type(error).__name__}: {error}", options)
+            raise
+        _end_retiring(client, run_id, "retired", f"deleted endpoint {endpoint_id}: {why}", options)
+    return None
+
+
+def _end_retiring(client: MlflowClient, run_id: str, result: Result, reason: str, options: Options) -> None:
+    journal.close_left_over(client, client.get_run(run_id), result, reason)
+    notify(journal.event_of(client.get_run(run_id)), manager=options.manager, on_event=options.on_event)
+    journal.told(client, run_id)
 
 
 @dataclass(frozen=True)
@@ -301,7 +340,7 @@ class _Apply:
         """Close what a process that died left open, and tell its event."""
         for run in left:
             done = not plan.changes and run.data.tags.get(journal.MODEL_VERSION) == plan.observed.published_version
-            if done and run.data.tags.get(journal.INTENT) != "restore":
+            if done and run.data.tags.get(journal.INTENT) not in {"restore", "retire"}:
                 journal.close_left_over(self.client, run, "served", "finished by another process after this one died")
             else:
                 reason = f"the process died; run {continued_in} went on" if continued_in else "the process died"

@@ -32,6 +32,8 @@ EventKind = Literal[
     "report",
     "error",
     "idle",
+    "retired",
+    "model_expiring",
 ]
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,9 @@ class PromotionEvent:
 
     ``kind`` is *served*, *refused* (a gate said no), *rolled back* (the new version failed, the old one is served again),
     *restored* (the published version was put back), *failed*, *interrupted*, *ambiguous*, *blocked*, *drift* (somebody else
-    changed the endpoint), *report* (a duplicate, a foreign endpoint), *error* (it is tried again) or *idle* (the controller has
-    nothing left to do; the registered model is empty). ``reason`` is a sentence for people, ``run_id`` the promotion run.
+    changed the endpoint), *report* (a duplicate, a foreign endpoint), *error* (it is tried again), *retired* (an endpoint that
+    nothing named was deleted), *model_expiring* (the service will soon stop using the served model) or *idle* (the controller
+    has nothing left to do; the registered model is empty). ``reason`` is a sentence for people, ``run_id`` the promotion run.
     """
 
     kind: EventKind

@@ -36,12 +36,13 @@ REASON = "speech.reason"
 REGISTERED_MODEL = "speech.registered_model"
 MODEL_VERSION = "speech.model_version"
 INTENT = "speech.intent"
-"""What the run was about to do: *create*, *update*, *restore* or *publish*."""
+"""What the run was about to do: *create*, *update*, *restore*, *publish* or *retire*."""
 
-Result = Literal["served", "refused", "rolled back", "restored", "failed", "interrupted"]
+Result = Literal["served", "refused", "rolled back", "restored", "failed", "interrupted", "retired"]
 _STATUS: Mapping[str, Literal["FINISHED", "FAILED", "KILLED"]] = {
     "served": "FINISHED",
     "restored": "FINISHED",
+    "retired": "FINISHED",
     "interrupted": "KILLED",
 }
 
@@ -164,6 +165,16 @@ class Journal:
     def told(self) -> None:
         """The event of this run was told to everybody: nothing is left to do for it."""
         told(self.client, self.run_id)
+
+
+def begin_retiring(client: MlflowClient, experiment_id: str, key: str, endpoint_id: str, *, who: str, why: str) -> str:
+    """Write down that an endpoint is about to be deleted; the run's id."""
+    run_tags = {tags.KIND: tags.KIND_PROMOTION, OPEN: "true", TARGET: key, INTENT: "retire", tags.ENDPOINT_ID: endpoint_id}
+    name = key.rpartition("/")[0]
+    run = client.create_run(experiment_id, tags={**run_tags, REGISTERED_MODEL: name}, run_name=f"retire {name}")
+    for param, value in {"registered_model": name, "target": key.rpartition("/")[2], "who": who, "why": why}.items():
+        client.log_param(run.info.run_id, param, value)
+    return str(run.info.run_id)
 
 
 def told(client: MlflowClient, run_id: str) -> None:
