@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    import click
+
     from speech_mlflow.corpus.readers import CorpusReader
     from speech_mlflow.emulator.engine import Engine
     from speech_mlflow.promotion.decisions import Candidate, Decision
@@ -141,4 +143,25 @@ def promotion_event(event: PromotionEvent) -> None:
         def promotion_event(event):
             if event.kind == "refused":
                 print(event.registered_model, event.version, event.reason)
+    """
+
+
+@hookspec
+def register_commands(register: Callable[[click.Command], None]) -> None:
+    """Add commands to the command line, listed by ``speech-mlflow --help`` under "Plugin commands".
+
+    :func:`speech_mlflow.cli.app.command` gives a command ``--json``, ``--debug`` and the settings, as the built-in ones have. A
+    name that is taken is not replaced: the command is left out, and ``speech-mlflow plugins`` says so.
+
+    Example::
+
+        @click.command()
+        @command
+        def hello(app):
+            "Say where the speech resource is."
+            app.emit({"endpoint": app.settings.endpoint}, lambda: click.echo(app.settings.endpoint))
+
+        @speech_mlflow.hookimpl
+        def register_commands(register):
+            register(hello)
     """

@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,7 @@ BUILTIN = (
     "speech_mlflow.emulator.builtin",
     "speech_mlflow.tracking.builtin",
     "speech_mlflow.promotion.builtin",
+    "speech_mlflow.cli.builtin",
 )
 """Modules of our own that implement hooks, loaded by name like anybody's plugin."""
 
@@ -35,7 +37,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plugin:
-    """One plugin as listed: its name, distribution version, hooks, and what was wrong with it (None: nothing)."""
+    """One plugin as listed: its name, distribution version, hooks, and what is wrong with it (None: nothing).
+
+    A plugin that was left out has no hooks.
+    """
 
     name: str
     version: str | None
@@ -87,10 +92,26 @@ def registered(hook: str, key: Callable[[T], str], *, manager: pluggy.PluginMana
     # pluggy calls the last registered first; reversed, the order is: built-ins, then the installed plugins.
     for implementation in getattr(manager.hook, hook).get_hookimpls():
         try:
-            implementation.function(**dict.fromkeys(implementation.argnames, register))
+            call(implementation, register)
         except Exception as error:  # a plugin may raise anything
             log.warning("plugin %s failed in %s: %s: %s", implementation.plugin_name, hook, type(error).__name__, error)
     return found
+
+
+def call(implementation: pluggy.HookImpl, value: object) -> Any:
+    """Call one plugin's function with the one value that our hooks offer, and note in the log (DEBUG) for how long it ran.
+
+    What the function raises goes on to the caller, who knows what it means for a hook of this kind.
+    """
+    began, end = time.perf_counter(), "returned"
+    try:
+        return implementation.function(**dict.fromkeys(implementation.argnames, value))
+    except Exception as error:
+        end = f"raised {type(error).__name__}"
+        raise
+    finally:
+        hook, seconds = implementation.opts.get("specname") or implementation.function.__name__, time.perf_counter() - began
+        log.debug("%s: plugin %s %s after %.1f ms", hook, implementation.plugin_name, end, 1000 * seconds)
 
 
 def list_plugins(manager: pluggy.PluginManager | None = None) -> list[Plugin]:

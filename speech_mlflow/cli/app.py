@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from speech_mlflow.cli.main import of_run
+from speech_mlflow.cli.redact import hide
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.settings import Settings
 
@@ -127,8 +129,9 @@ def command(function: F) -> F:
         names = [option[2:].replace("-", "_") for option in SETTINGS_OPTIONS]
         flags = {name: kwargs.pop(name) for name in names}
         as_json = kwargs.pop("json")
-        kwargs.pop("debug")
-        app = App(Settings.load(flags), as_json)
+        settings = Settings.load(flags)
+        hide([settings.key.get_secret_value()] if settings.key else [])
+        app = App(settings, as_json)
         try:
             return function(app, *args, **kwargs)
         finally:
@@ -136,7 +139,7 @@ def command(function: F) -> F:
 
     for option, text in reversed(SETTINGS_OPTIONS.items()):
         wrapper = click.option(option, help=text, metavar="")(wrapper)
-    wrapper = click.option("--debug", is_flag=True, help="Show traces and log everything but secrets.")(wrapper)
+    wrapper = of_run(wrapper)
     return click.option("--json", is_flag=True, help="Print one JSON document and nothing else.")(wrapper)  # type: ignore[return-value]
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
+import itertools
 import os
 import sys
-import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import click
 
 from speech_mlflow import __version__
-from speech_mlflow.errors import CorpusError, SpeechMlflowError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 COMMANDS = {
     "demo": ("demo", "The whole story on example data, offline."),
@@ -19,8 +20,8 @@ COMMANDS = {
     "train": ("train", "Train a custom model; an MLflow run, a logged model and a registered version."),
     "test": ("test", "Test models on a test set; an MLflow run with WER, table and report."),
     "evaluations": ("evaluations", "List and show the evaluations of the service."),
-    "models": ("models", "List custom models and base models."),
     "import": ("importing", "Bring models and evaluations that the resource has already into MLflow."),
+    "models": ("models", "List custom models and base models."),
     "endpoints": ("endpoints", "List and show endpoints."),
     "promote": ("promotion", "Move a version to Production and deploy it."),
     "rollback": ("promotion", "Serve the version before the present one again."),
@@ -32,8 +33,10 @@ COMMANDS = {
     "transcribe": ("transcribe", "Send recordings to an endpoint."),
     "score": ("score", "Score the output of any recogniser against references."),
     "emulator": ("emulator", "Run the offline speech service in the foreground, find it or stop it."),
+    "doctor": ("doctor", "Check Python, packages, MLflow, the speech resource and tools; each line with a fix."),
     "plugins": ("plugins", "List plugins and the hooks they use."),
     "config": ("config", "Show the settings and where each came from."),
+    "completion": ("completion", "Print a script that makes a shell complete commands and options."),
 }
 """Command → (module below ``speech_mlflow.cli``, short help). The module is imported when the command is used."""
 
@@ -42,21 +45,47 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are used, so that ``--help`` is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS, *_plugin_commands()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from speech_mlflow.cli.lazy import LazyCommand
+
         if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"speech_mlflow.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
+            return _plugin_commands().get(cmd_name)
+        module, text = COMMANDS[cmd_name]
+        return LazyCommand(cmd_name, f"speech_mlflow.cli.{module}:{cmd_name}", text).load()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        added = [(name, command.get_short_help_str(60)) for name, command in _plugin_commands().items()]
+        if added:
+            with formatter.section("Plugin commands"):
+                formatter.write_dl(added)
+
+
+def _plugin_commands() -> Mapping[str, click.Command]:
+    from speech_mlflow.cli.lazy import any_installed
+
+    if not any_installed(sys.path, os.environ):
+        return {}
+    from speech_mlflow.cli.plugin_commands import plugin_commands
+
+    return plugin_commands()
+
+
+def of_run(function: F) -> F:
+    """Give a command the options that :func:`run` acts on before click does, so that they may stand anywhere."""
+    function = click.option("--no-color", is_flag=True, expose_value=False, help="Show no colours; so does NO_COLOR=1.")(
+        function
+    )
+    return click.option("--debug", is_flag=True, expose_value=False, help="Show traces and log everything but secrets.")(
+        function
+    )
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@of_run
 @click.version_option(__version__, prog_name="speech-mlflow")
 def cli() -> None:
     """MLflow as the home of speech-to-text fine-tuning in Azure AI Speech.
@@ -73,31 +102,26 @@ def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 ok, 1 error, 2 usage, 3 bad input data, 4 a gate said no, 5 changes pending,
     130 stopped by Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in arguments
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "DEBUG" if debug else "WARNING")  # read when mlflow is imported
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        code = cli.main(args=arguments, prog_name="speech-mlflow", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\nstopped; what the service has begun goes on there: run the same command again to pick it up", err=True)
-        code = 130
-    except SpeechMlflowError as error:
-        if debug:
-            traceback.print_exc()
-        _show(error)
-        code = error.exit_code
-    except BrokenPipeError:
-        code = 1
+    options = set(itertools.takewhile(lambda argument: argument != "--", arguments))
+    if "--no-color" in options:
+        os.environ["NO_COLOR"] = "1"  # what rich and click go by
+    if os.environ.get("_SPEECH_MLFLOW_COMPLETE", "").startswith("powershell"):
+        import speech_mlflow.cli.completion  # noqa: F401  (click does not know this shell by itself)
+    code = _run(arguments, "--debug" in options)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _show(error: SpeechMlflowError) -> None:
-    click.echo(f"error: {error}", err=True)
-    if isinstance(error, CorpusError):
-        for problem in error.problems:
-            click.echo(f"  {problem}", err=True)
-    if error.hint:
-        click.echo(f"  → {error.hint}", err=True)
+def _run(arguments: list[str], debug: bool) -> Any:
+    from speech_mlflow.cli import failures
+
+    try:
+        if not {"-h", "--help", "--version"} & set(arguments):
+            failures.start_log(debug)
+        return cli.main(args=arguments, prog_name="speech-mlflow", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nstopped; what the service has begun goes on there: run the same command again to pick it up", err=True)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # the last place to say it in words
+        return failures.show(error, debug)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import click
 
 from speech_mlflow.cli.app import App, command, table
 
+if TYPE_CHECKING:
+    from speech_mlflow.plugins import Plugin
+
 
 @click.command()
 @command
 def plugins(app: App) -> None:
-    """List plugins, their versions and the hooks they use.
+    """List plugins, their versions and the hooks they use, and what is wrong with them.
 
     \b
     speech-mlflow plugins
     SPEECH_MLFLOW_DISABLED_PLUGINS=my_plugin speech-mlflow plugins --json
     """
-    from speech_mlflow.plugins import list_plugins
+    from speech_mlflow.cli.plugin_commands import registered_commands
+    from speech_mlflow.plugins import list_plugins, plugin_manager
 
-    listed = list_plugins()
+    problems = registered_commands(plugin_manager()).problems
+    listed = [replace(one, error=one.error or "; ".join(problems.get(one.name, ())) or None) for one in list_plugins()]
     app.emit(
         [asdict(plugin) for plugin in listed],
         lambda: table(
@@ -30,9 +36,14 @@ def plugins(app: App) -> None:
                     plugin.name,
                     "built in" if plugin.builtin else plugin.version,
                     ", ".join(plugin.hooks),
-                    f"left out: {plugin.error}" if plugin.error else "",
+                    _problem(plugin),
                 )
                 for plugin in listed
             ],
         ),
     )
+
+
+def _problem(plugin: Plugin) -> str:
+    """What is wrong: a plugin without hooks was left out as a whole."""
+    return "" if not plugin.error else plugin.error if plugin.hooks else f"left out: {plugin.error}"

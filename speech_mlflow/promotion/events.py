@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
-from speech_mlflow.plugins import plugin_manager
+from speech_mlflow.plugins import call, plugin_manager
 
 if TYPE_CHECKING:
     import pluggy
@@ -73,7 +73,7 @@ def notify(event: PromotionEvent, *, manager: pluggy.PluginManager | None = None
     manager = plugin_manager() if manager is None else manager
     for implementation in manager.hook.promotion_event.get_hookimpls():
         try:
-            implementation.function(**dict.fromkeys(implementation.argnames, event))
+            call(implementation, event)
         except Exception as error:  # a plugin may raise anything
             log.warning("plugin %s failed in promotion_event: %s: %s", implementation.plugin_name, type(error).__name__, error)
     if on_event is not None:

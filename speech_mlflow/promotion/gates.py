@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from speech_mlflow.plugins import plugin_manager
+from speech_mlflow.plugins import call, plugin_manager
 from speech_mlflow.promotion.champion import champion_decisions
 from speech_mlflow.promotion.decisions import Candidate, Decision
 from speech_mlflow.promotion.evidence import TestEvidence, alike
@@ -32,7 +32,7 @@ def evaluate(
     for implementation in manager.hook.promotion_gate.get_hookimpls():
         name = implementation.plugin_name
         try:
-            answer = implementation.function(**dict.fromkeys(implementation.argnames, candidate))
+            answer = call(implementation, candidate)
             said += _decisions(answer)
         except Exception as error:  # a plugin may raise anything, and what cannot judge has not passed
             if raising:

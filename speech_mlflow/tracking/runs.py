@@ -17,7 +17,7 @@ from typing import Literal, cast
 from mlflow.entities import LoggedModelInput, LoggedModelOutput, Metric, Param, Run, RunStatus, RunTag
 from mlflow.tracking.context.registry import resolve_tags
 
-from speech_mlflow.plugins import plugin_manager
+from speech_mlflow.plugins import call, plugin_manager
 from speech_mlflow.tracking import tags, values
 from speech_mlflow.tracking.dataset import SpeechDataset
 from speech_mlflow.tracking.store import Store
@@ -226,7 +226,7 @@ def _from_hooks(kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for implementation in plugin_manager().hook.run_tags.get_hookimpls():
         try:
-            given = implementation.function(**dict.fromkeys(implementation.argnames, kind))
+            given = call(implementation, kind)
             found.update({str(key): str(value) for key, value in cast("Mapping[str, str]", given or {}).items()})
         except Exception as error:  # a plugin may raise anything
             log_.warning("plugin %s failed in run_tags: %s: %s", implementation.plugin_name, type(error).__name__, error)

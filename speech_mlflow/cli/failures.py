@@ -1,0 +1,79 @@
+"""What an error looks like on the command line: one line with the cause, one with the next step, and no secret in either."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+
+def start_log(debug: bool) -> None:
+    """Log warnings to stderr, or everything under ``--debug``; secrets are replaced in every line."""
+    import logging
+
+    from speech_mlflow.cli import redact
+
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "DEBUG" if debug else "WARNING")  # read when mlflow is imported
+    redact.hide_environment()
+    handler = logging.StreamHandler()
+    handler.setFormatter(redact.Redacting("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
+
+
+def show(error: Exception, debug: bool) -> int:
+    """Print an error to stderr, with its trace under ``--debug``; the exit code."""
+    from speech_mlflow.cli.redact import redact
+    from speech_mlflow.errors import CorpusError, SpeechMlflowError
+
+    if isinstance(error, click.ClickException):
+        suggest(error).show()
+        return error.exit_code
+    if debug:
+        import traceback
+
+        click.echo(redact("".join(traceback.format_exception(type(error), error, error.__traceback__))), err=True, nl=False)
+    if not isinstance(error, SpeechMlflowError):
+        text, hint = _foreign(error)
+        click.echo(redact(f"error: {text}\n  → {hint}"), err=True)
+        return 1
+    click.echo(redact(f"error: {error}"), err=True)
+    if isinstance(error, CorpusError):
+        for problem in error.problems:
+            click.echo(redact(f"  {problem}"), err=True)
+    click.echo(redact(f"  → {error.hint or _next_step(error)}"), err=True)
+    return error.exit_code
+
+
+def suggest(error: click.ClickException) -> click.ClickException:
+    """The error, with the nearest command behind "No such command" where this click does not name it itself."""
+    import difflib
+
+    context = getattr(error, "ctx", None)
+    if context is None or not error.message.startswith("No such command") or "Did you mean" in error.format_message():
+        return error
+    known = context.command.list_commands(context) if isinstance(context.command, click.Group) else []
+    close = difflib.get_close_matches(error.message.split("'")[1], known, n=1)
+    if not close:
+        return error
+    return click.UsageError(f"{error.message.rstrip('.')}. Did you mean {close[0]!r}?", context)
+
+
+def _next_step(error: Exception) -> str:
+    from speech_mlflow.errors import EmulatorError, ServiceError, TrackingError
+
+    if isinstance(error, (ServiceError, EmulatorError, TrackingError)):
+        return "`speech-mlflow doctor` looks for the cause; --debug shows the trace"
+    return "run it again with --debug to see the trace"
+
+
+def _foreign(error: Exception) -> tuple[str, str]:
+    """The first line of an error that is not ours, and what to do about it."""
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    mlflow = sys.modules.get("mlflow.exceptions")
+    if mlflow is not None and isinstance(error, mlflow.MlflowException):
+        return text, "this comes from MLflow: `speech-mlflow doctor` looks at its server and store"
+    if isinstance(error, OSError):
+        return text, "the system refused it: look at the path, its permissions and the space left"
+    return text, "this was not expected: run it again with --debug to see the trace"

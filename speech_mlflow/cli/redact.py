@@ -1,0 +1,47 @@
+"""Keeping secrets out of what is logged and shown: over-redaction costs a second look, a leaked key costs the resource."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Mapping
+
+STARS = "**********"
+_NAMES = re.compile(r"KEY|SECRET|TOKEN|PASSW|WEBHOOK|CREDENTIAL|CONNECTION_STRING|SAS", re.IGNORECASE)
+_SHORTEST = 6
+"""Shorter values of such variables are flags ("true", "1") and not secrets."""
+_PATTERNS = (
+    re.compile(r"(?i)(ocp-apim-subscription-key\W{1,6})[^\s'\",}]+"),
+    re.compile(r"(?i)(bearer\s+)[\w.~+/=-]{8,}"),
+    re.compile(r"(?i)([?&](?:sig|key|code|token|access_token)=)[^&\s'\"]+"),
+    re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
+)
+_known: set[str] = set()
+
+
+def hide(values: Iterable[str]) -> None:
+    """Have these values replaced from now on."""
+    _known.update(value for value in values if len(value) >= _SHORTEST)
+
+
+def hide_environment(environ: Mapping[str, str] = os.environ) -> None:
+    """Hide the values of all variables whose names sound like secrets."""
+    hide(value for name, value in environ.items() if _NAMES.search(name))
+
+
+def redact(text: str) -> str:
+    """``text`` without the values that are known to be secret, and without what looks like one."""
+    for value in sorted(_known, key=len, reverse=True):
+        text = text.replace(value, STARS)
+    for pattern in _PATTERNS:
+        text = pattern.sub(rf"\g<1>{STARS}", text)
+    return text
+
+
+class Redacting(logging.Formatter):
+    """Formats records, traces included, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, or lines, of a record."""
+        return redact(super().format(record))
