@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from speech_mlflow.progress import Progress
     from speech_mlflow.promotion.apply import Applied
+    from speech_mlflow.promotion.controller import Controller
     from speech_mlflow.promotion.events import PromotionEvent
     from speech_mlflow.promotion.options import Options
     from speech_mlflow.promotion.plan import Plan
@@ -143,16 +146,23 @@ def apply(app: App, models: tuple[str, ...], plan_file: Path | None, because: st
 @click.command()
 @click.argument("models", nargs=-1)
 @click.option("--until-idle", is_flag=True, help="End when everything is as it should be.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Be woken by webhooks at /mlflow and /speech, and answer /healthz, /readyz and /metrics; needs receiver_secret.",
+)
 @yes_option
 @command
-def watch(app: App, models: tuple[str, ...], until_idle: bool, yes: bool) -> None:
+def watch(app: App, models: tuple[str, ...], until_idle: bool, listen: str | None, yes: bool) -> None:
     """Keep the endpoints as the registry says: the controller. Runs until Ctrl-C or SIGTERM.
 
     \b
     speech-mlflow watch
     speech-mlflow watch clinic-en-us --json      one JSON document a line
+    speech-mlflow watch --listen 127.0.0.1:8765  woken at once, with health and metrics
     """
     import threading
+    from contextlib import ExitStack
 
     from speech_mlflow.promotion.controller import watch as run
 
@@ -169,7 +179,7 @@ def watch(app: App, models: tuple[str, ...], until_idle: bool, yes: bool) -> Non
             stop.set()
 
     speech, client = app.speech(), app.mlflow()
-    with app.progress() as progress:
+    with app.progress() as progress, ExitStack() as stack:
         run(
             speech,
             client,
@@ -177,6 +187,7 @@ def watch(app: App, models: tuple[str, ...], until_idle: bool, yes: bool) -> Non
             only=frozenset(models) or None,
             poll_seconds=app.settings.poll_seconds,
             on_event=hear,
+            on_start=lambda controller: stack.enter_context(_receiver(app, controller, listen)) if listen else None,
             stop=stop,
             options=_options(progress, "the registry changed"),
         )
@@ -214,6 +225,19 @@ def history(app: App, model: str) -> None:
             right=["version", "before", "seconds"],
         ),
     )
+
+
+@contextmanager
+def _receiver(app: App, controller: Controller, listen: str) -> Iterator[None]:
+    """The controller's ears, while it runs."""
+    from speech_mlflow.promotion.listening import listening
+    from speech_mlflow.promotion.receiver import Receiver
+
+    given = (app.settings.receiver_secret, app.settings.receiver_old_secret)
+    receiver = Receiver(controller, [secret for secret in given if secret is not None])
+    with listening(receiver.app(), listen) as url:
+        click.echo(f"listening at {url}", err=True)
+        yield
 
 
 def _target(app: App, name: str) -> Target:

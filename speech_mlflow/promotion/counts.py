@@ -158,7 +158,7 @@ def render(found: Sequence[Metric], prefix: str = "speech_mlflow_") -> str:
         lines.append(f"# TYPE {prefix}{metric.name} {metric.kind}")
         for suffix, labels, value in metric.samples:
             noted = ",".join(f'{name}="{_escaped(text, quotes=True)}"' for name, text in sorted(labels.items()))
-            lines.append(f"{prefix}{metric.name}{suffix}{f'{{{noted}}}' if noted else ''} {value:.17g}")
+            lines.append(f"{prefix}{metric.name}{suffix}{f'{{{noted}}}' if noted else ''} {value!r}")
     return "\n".join(lines) + "\n"
 
 
