@@ -20,14 +20,15 @@ back.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from speech_mlflow.errors import ApiError, OperationFailedError, StalePlanError
-from speech_mlflow.promotion import gates, journal, probe, registry
+from speech_mlflow.errors import ApiError, OperationFailedError, SettingsError, StalePlanError
+from speech_mlflow.promotion import cloudevents, gates, journal, probe, registry
 from speech_mlflow.promotion.claim import Claim, acquire, claimed
 from speech_mlflow.promotion.crash import step
 from speech_mlflow.promotion.events import notify
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from speech_mlflow.service.client import SpeechClient
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,18 @@ def remove(
 
 def _end_retiring(client: MlflowClient, run_id: str, result: Result, reason: str, options: Options) -> None:
     journal.close_left_over(client, client.get_run(run_id), result, reason)
-    notify(journal.event_of(client.get_run(run_id)), manager=options.manager, on_event=options.on_event)
-    journal.told(client, run_id)
+    _tell(client, client.get_run(run_id), options)
+
+
+def _tell(client: MlflowClient, run: Run, options: Options) -> None:
+    """Tell the event of a run. Before it counts as told it is marked as on its way to the sink, if there is one."""
+    event = journal.event_of(run)
+    try:
+        cloudevents.mark(client, run.info.run_id, event.id)
+    except SettingsError as error:  # a promotion does not fail for it; `watch` does not start with it
+        log.warning("no event is sent: %s", error)
+    notify(event, manager=options.manager, on_event=options.on_event)
+    journal.told(client, run.info.run_id)
 
 
 @dataclass(frozen=True)
@@ -259,7 +272,7 @@ class _Apply:
         with step("close"):
             run.close(ended.result, ended.reason, after=after, endpoint_id=endpoint_id)
         with step("notify"):
-            self._tell(self.client.get_run(run.run_id))
+            _tell(self.client, self.client.get_run(run.run_id), self.options)
         writer.report("done", f"{ended.result}: {ended.reason}")
         return Applied(plan, ended.result, ended.reason, plan.desired.version, endpoint_id, run.run_id, dict(run.seconds))
 
@@ -345,11 +358,7 @@ class _Apply:
             else:
                 reason = f"the process died; run {continued_in} went on" if continued_in else "the process died"
                 journal.close_left_over(self.client, run, "interrupted", reason)
-            self._tell(self.client.get_run(run.info.run_id))
-
-    def _tell(self, run: Run) -> None:
-        notify(journal.event_of(run), manager=self.options.manager, on_event=self.options.on_event)
-        journal.told(self.client, run.info.run_id)
+            _tell(self.client, self.client.get_run(run.info.run_id), self.options)
 
 
 def _not_stale(plan: Plan, plan_id: str | None) -> None:

@@ -24,7 +24,13 @@ def promotion_gate(candidate: Candidate) -> list[Decision]:
 
 @hookimpl
 def promotion_event(event: PromotionEvent) -> None:
-    """Every event is a line in the log."""
+    """Every event is a line in the log, and is sent to the sink of the settings, if there is one."""
     level = logging.DEBUG if event.kind == "idle" else logging.INFO
     target = f"{event.registered_model}/{event.target}" if event.registered_model else "controller"
     log.log(level, "%s: %s: %s", target, event.kind, event.reason)
+    if event.kind != "idle":
+        from speech_mlflow.promotion.cloudevents import outbox
+
+        sink = outbox()
+        if sink is not None:
+            sink.put(event)

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from speech_mlflow.errors import ClaimHeldError, SettingsError, SpeechMlflowError, StalePlanError
-from speech_mlflow.promotion import journal, registry
+from speech_mlflow.promotion import cloudevents, journal, registry
 from speech_mlflow.promotion.apply import Applied, apply
 from speech_mlflow.promotion.claim import TARGET
 from speech_mlflow.promotion.counts import Counts, Metric, metrics, problems, stuck
@@ -164,6 +164,7 @@ class Controller:
 
     def _compare_all(self) -> None:
         self._read_marks()
+        cloudevents.resend(self._client)
         left = journal.open_runs(self._client, journal.experiment(self._client))
         keys = {run.data.tags.get(TARGET) for run in left}
         models = registry.read_all(self._client)
@@ -367,6 +368,7 @@ def watch(
         resync_seconds=resync_seconds,
         options=options,
     )
+    cloudevents.outbox()  # settings for events that are wrong are told before anything begins
     if on_start is not None:
         on_start(controller)
     with _stopped_by_signals(controller, signals):

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -37,6 +38,9 @@ REGISTERED_MODEL = "speech.registered_model"
 MODEL_VERSION = "speech.model_version"
 INTENT = "speech.intent"
 """What the run was about to do: *create*, *update*, *restore*, *publish* or *retire*."""
+
+EVENT = "speech.event"
+"""Whether the event of the run has arrived at the sink for events: *sending* until it has, *sent* thereafter."""
 
 Result = Literal["served", "refused", "rolled back", "restored", "failed", "interrupted", "retired"]
 _STATUS: Mapping[str, Literal["FINISHED", "FAILED", "KILLED"]] = {
@@ -182,6 +186,22 @@ def told(client: MlflowClient, run_id: str) -> None:
     client.set_tag(run_id, OPEN, "false")
 
 
+def sending(client: MlflowClient, run_id: str) -> None:
+    """Mark the event of a run as not yet arrived."""
+    client.set_tag(run_id, EVENT, "sending")
+
+
+def sent(client: MlflowClient, run_id: str) -> None:
+    """Mark the event of a run as arrived."""
+    client.set_tag(run_id, EVENT, "sent")
+
+
+def unsent(client: MlflowClient, experiment_id: str) -> list[Run]:
+    """The runs that ended and whose event has not arrived, oldest first."""
+    where = f"tags.`{tags.KIND}` = '{tags.KIND_PROMOTION}' and tags.`{EVENT}` = 'sending' and tags.`{OPEN}` = 'false'"
+    return sorted(search_runs(client, experiment_id, where), key=lambda run: (run.info.start_time, run.info.run_id))
+
+
 def open_runs(client: MlflowClient, experiment_id: str, key: str | None = None) -> list[Run]:
     """The promotion runs with something left to do, of one target or of all, oldest first."""
     where = f"tags.`{tags.KIND}` = '{tags.KIND_PROMOTION}' and tags.`{OPEN}` = 'true'"
@@ -213,6 +233,7 @@ def event_of(run: Run) -> PromotionEvent:
         reason=run.data.tags.get(REASON, ""),
         run_id=run.info.run_id,
         id=f"{run.info.run_id}.{kind.replace(' ', '-')}",
+        time=datetime.fromtimestamp((run.info.end_time or run.info.start_time) / 1000, timezone.utc),
     )
 
 
