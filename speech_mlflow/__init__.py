@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from speech_mlflow.scoring.normalize import Normalizer
     from speech_mlflow.service import SpeechClient
     from speech_mlflow.settings import Settings
-    from speech_mlflow.workflow import test, train
+    from speech_mlflow.workflow import compare_runs, test, train
 
 __version__ = "0.1.0"
 
@@ -34,6 +34,7 @@ _HOME = {
     "SpeechClient": "service",
     "SpeechMlflowError": "errors",
     "compare": "scoring",
+    "compare_runs": "workflow",
     "connect": "connection",
     "hookimpl": "hookspecs",
     "read_corpus": "corpus",
@@ -54,6 +55,7 @@ __all__ = [
     "SpeechClient",
     "SpeechMlflowError",
     "compare",
+    "compare_runs",
     "connect",
     "hookimpl",
     "read_corpus",

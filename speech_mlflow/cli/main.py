@@ -19,6 +19,7 @@ COMMANDS = {
     "data": ("data", "Check, upload and list data sets."),
     "train": ("train", "Train a custom model; an MLflow run, a logged model and a registered version."),
     "test": ("test", "Test models on a test set; an MLflow run with WER, table and report."),
+    "compare": ("compare", "Compare tested models: is one better beyond chance, and where?"),
     "evaluations": ("evaluations", "List and show the evaluations of the service."),
     "import": ("importing", "Bring models and evaluations that the resource has already into MLflow."),
     "models": ("models", "List custom models and base models."),

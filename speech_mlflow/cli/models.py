@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -55,6 +56,49 @@ def list_(app: App, name: str | None) -> None:
             else click.echo("no registered versions yet: `speech-mlflow train` makes one")
         ),
     )
+
+
+@models.command()
+@click.argument("dataset")
+@click.option("--metric", default="wer", show_default=True, help="What decides: wer, wer.recomputed, or an evaluator's metric.")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="How many models to list.")
+@command
+def best(app: App, dataset: str, metric: str, limit: int) -> None:
+    """Rank the models tested on DATASET, best first, by their newest test in any experiment.
+
+    DATASET is the data set's name, digest or fingerprint, or the path of a corpus. The same content counts as the same data set
+    under any name. Of an evaluator's metric that grows with quality the highest is best.
+
+    \b
+    speech-mlflow models best testing
+    speech-mlflow models best testing/ --metric term_recall --json
+    """
+    from speech_mlflow.tracking import answers
+
+    ranked = answers.best(app.mlflow(), dataset, metric=metric, limit=limit)
+    if not ranked and Path(dataset).exists():
+        from speech_mlflow.corpus import read_corpus
+
+        ranked = answers.best(app.mlflow(), read_corpus(dataset, locale=app.settings.locale), metric=metric, limit=limit)
+    app.emit(
+        [asdict(one) for one in ranked],
+        lambda: (
+            table(
+                ["model", "versions", metric, "tested at", "run"],
+                [
+                    (one.label, ", ".join(one.versions), _measured(metric, one.value), one.tested_at, one.run_id)
+                    for one in ranked
+                ],
+                right=[metric],
+            )
+            if ranked
+            else click.echo(f"no finished test on {dataset} measured {metric}")
+        ),
+    )
+
+
+def _measured(metric: str, value: float) -> str:
+    return percent(value) if metric.partition(".")[0] in {"wer", "ser", "ter"} else f"{value:.4g}"
 
 
 @models.command()

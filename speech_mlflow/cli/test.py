@@ -82,11 +82,17 @@ def _document(result: TestResult) -> dict[str, Any]:
             }
             for label, score in result.scores.items()
         ],
+        "in_training_data": {
+            label: {"count": len(found.ids), "audio": found.audio, "text": found.text}
+            for label, found in result.contamination.items()
+        },
         "failed_evaluators": {failure.name: failure.reason for failure in result.failures},
     }
 
 
 def _show(result: TestResult) -> None:
+    from speech_mlflow.workflow.contamination import describe
+
     document = _document(result)
     if not result.done:
         click.echo("the test goes on in the service; run the same command again to pick it up")
@@ -111,6 +117,8 @@ def _show(result: TestResult) -> None:
     )
     if result.comparison is not None:
         click.echo(str(result.comparison))
+    for label, found in result.contamination.items():
+        click.echo(f"in the training data of {label}: {describe(found, result.scores[label])}")
     for name, reason in document["failed_evaluators"].items():
         click.echo(f"evaluator {name} failed: {reason}", err=True)
     fields({"run_id": result.run_id, "evaluation_id": document["evaluation_id"]})

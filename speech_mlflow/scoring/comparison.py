@@ -194,6 +194,18 @@ class ComparisonTable:
         """The name with the lowest WER, the earlier one among equals."""
         return min(self.scores, key=lambda name: self.scores[name].wer)
 
+    def significant(self, names: tuple[str, str]) -> bool:
+        """Whether the difference of a pair is more than chance, after correction for the number of pairs."""
+        pair = self.pairs[names]
+        return pair.significant and self.p_values[names] <= 1 - pair.interval.level
+
+    def verdict(self, names: tuple[str, str]) -> str:
+        """The outcome for a pair in a sentence."""
+        pair = self.pairs[names]
+        if self.significant(names) or not pair.significant:
+            return pair.verdict()
+        return f"No difference beyond chance between {names[0]} and {names[1]}, corrected for {len(self.pairs)} comparisons."
+
     def _adjusted(self, p_values: Sequence[float]) -> dict[tuple[str, str], float]:
         return dict(zip(self.pairs, statistics.holm(p_values), strict=True))
 

@@ -88,20 +88,33 @@ def data_of(client: MlflowClient, reference: str) -> list[Node]:
     return [node for train in chain.of_kind("train") for node in chain.before(train.id) if node.kind == "data"]
 
 
-def best(client: MlflowClient, data: Corpus | str, *, metric: str = "wer", limit: int = 10) -> list[Ranked]:
-    """The models tested on a data set, lowest first; ``data`` is a corpus, or the data set's name, digest or fingerprint.
+def best(
+    client: MlflowClient,
+    data: Corpus | str,
+    *,
+    metric: str = "wer",
+    limit: int = 10,
+    greater_is_better: bool | None = None,
+) -> list[Ranked]:
+    """The models tested on a data set, best first; ``data`` is a corpus, or the data set's name, digest or fingerprint.
+
+    The lowest value is the best one, except for an evaluator's metric that says otherwise; ``greater_is_better`` says it here.
 
     The same content counts as the same data set, wherever it was uploaded. Works on servers without logged models, too.
     (MLflow's own way is ``search_logged_models`` with the data set's name *and* digest: over HTTP a name alone finds nothing.)
     """
     newest: dict[str, Ranked] = {}
+    rising = greater_is_better
     for run in _tests(client, data):
-        for label, model_id in _models(run):
+        for label, model_id in models_of(run):
             value = run.data.metrics.get(values.name(f"{metric}/{label}"))
             if value is not None:
+                if greater_is_better is None:
+                    rising = metric in json.loads(run.data.tags.get(tags.GREATER_IS_BETTER, "[]"))
                 at = moment(run.info.start_time)
                 newest[model_id] = Ranked(value, label, model_id, str(run.info.run_id), at)
-    ranked = sorted(newest.values(), key=lambda one: (one.value, one.label))[:limit]
+    sign = -1 if rising else 1
+    ranked = sorted(newest.values(), key=lambda one: (sign * one.value, one.label))[:limit]
     return [_with_versions(client, one) for one in ranked]
 
 
@@ -150,6 +163,12 @@ def difference(client: MlflowClient, first: str, second: str) -> Difference:
     )
 
 
+def tests_of_model(client: MlflowClient, model_id: str) -> list[Run]:
+    """The finished tests of a model of the service, oldest first."""
+    wanted = f"tags.`{tags.KIND}` = '{tags.KIND_TEST}' and attributes.status = 'FINISHED'"
+    return _runs(client, f"{wanted} and tags.`{tags.MODEL_ID}` LIKE {_quoted(f'%{model_id}%')}")
+
+
 def _tests(client: MlflowClient, data: Corpus | str) -> list[Run]:
     """The finished tests on a data set, oldest first."""
     wanted = f"tags.`{tags.KIND}` = '{tags.KIND_TEST}' and attributes.status = 'FINISHED'"
@@ -162,7 +181,7 @@ def _tests(client: MlflowClient, data: Corpus | str) -> list[Run]:
     return _runs(client, wanted)
 
 
-def _models(run: Run) -> list[tuple[str, str]]:
+def models_of(run: Run) -> list[tuple[str, str]]:
     """Labels and ids of the models that a run tested."""
     try:
         labels = [str(label) for label in json.loads(run.data.params.get("models", "[]"))]
@@ -185,10 +204,9 @@ def _training_data(run: Run) -> dict[str, str]:
 
 def _word_error_rates(client: MlflowClient, model_id: str) -> dict[str, tuple[str, float]]:
     """A model's newest WER on each content it was tested on, with the name of the data."""
-    wanted = f"tags.`{tags.KIND}` = '{tags.KIND_TEST}' and attributes.status = 'FINISHED'"
     found = {}
-    for run in _runs(client, f"{wanted} and tags.`{tags.MODEL_ID}` LIKE {_quoted(f'%{model_id}%')}"):
-        label = next((label for label, id_ in _models(run) if id_ == model_id), None)
+    for run in tests_of_model(client, model_id):
+        label = next((label for label, id_ in models_of(run) if id_ == model_id), None)
         wer = run.data.metrics.get(values.name(f"wer/{label}"))
         content = run.data.tags.get(tags.FINGERPRINT)
         if wer is not None and content is not None:

@@ -27,6 +27,8 @@ FAILED_EVALUATORS = "speech.failed_evaluators"
 """On a test run: the custom evaluators that raised, and why, as JSON."""
 IMPORTED = "speech.imported"
 """On a run of work that MLflow did not see being done: when it was brought in from the speech resource, ISO 8601."""
+GREATER_IS_BETTER = "speech.greater_is_better"
+"""On a test run: the evaluators' metrics of which more is better, as a JSON list; of all others less is."""
 CUT = "speech.in_artifact"
 """Names of the parameters and tags whose whole value is in the artifact ``speech/long_values.json``."""
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from speech_mlflow.workflow.comparing import ComparedModel, RunComparison, compare_runs
     from speech_mlflow.workflow.data import import_url, upload
     from speech_mlflow.workflow.registering import register
     from speech_mlflow.workflow.results import load_test
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from speech_mlflow.workflow.watching import Status, status, wait
 
 _HOME = {
+    "ComparedModel": "comparing",
+    "RunComparison": "comparing",
     "Status": "watching",
     "TestResult": "testing",
     "TrainResult": "training",
+    "compare_runs": "comparing",
     "import_url": "data",
     "load_test": "results",
     "register": "registering",
@@ -31,9 +35,12 @@ _HOME = {
 }
 
 __all__ = [
+    "ComparedModel",
+    "RunComparison",
     "Status",
     "TestResult",
     "TrainResult",
+    "compare_runs",
     "import_url",
     "load_test",
     "register",

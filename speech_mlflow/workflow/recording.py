@@ -67,11 +67,10 @@ class Result:
             **{name: value for output in self.outputs.values() for name, value in output.metrics.items()},
         }
 
-    def directions(self) -> dict[str, bool]:
-        """For each metric of an evaluator whether more of it is better; all other numbers are errors, of which fewer are."""
-        return {
-            name: bool(output.greater_is_better.get(name, False)) for output in self.outputs.values() for name in output.metrics
-        }
+    def rising(self) -> list[str]:
+        """The evaluators' metrics of which more is better; all other numbers are errors."""
+        outputs = self.outputs.values()
+        return [name for output in outputs for name in output.metrics if output.greater_is_better.get(name, False)]
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,7 @@ class Tested:
     untested: Sequence[str] = ()
     service_files: Mapping[str, str | bytes] = field(default_factory=dict)
     contamination: Mapping[str, Contamination] = field(default_factory=dict)
+
 
 def service_metrics(outcome: Outcome) -> dict[str, float | None]:
     """What the service counted for one model; rates are fractions, made from counts where there are any."""
@@ -102,7 +102,6 @@ def service_metrics(outcome: Outcome) -> dict[str, float | None]:
     }
 
 
-
 def record(
     store: Store,
     run_id: str,
@@ -110,8 +109,8 @@ def record(
     *,
     report: Callable[[Tested], str] | None,
     resource: str,
-    at: int | None = None,
     known_tags: Mapping[str, str] | None = None,
+    at: int | None = None,
 ) -> None:
     """Write a test into its run and close the run, now or ``at`` a time in the past (milliseconds since 1970)."""
     logged = {result.label: models.ensure(store, result.chosen.entity, resource=resource) for result in tested.results}
@@ -132,6 +131,7 @@ def record(
         run_tags={
             tags.EVALUATION_ID: values.ids(tested.evaluation_ids),
             tags.FAILED_EVALUATORS: _failures(tested),
+            tags.GREATER_IS_BETTER: _rising(tested),
             tables.LOGGED_ARTIFACTS: tables.mark((known_tags or {}).get(tables.LOGGED_ARTIFACTS), [TABLE]),
         },
         at=at,
@@ -231,17 +231,17 @@ def _models(tested: Tested) -> str:
         "locale": tested.locale,
         "normalizer": tested.results[0].score.normalizer.name,
         "models": [
-            {
-                "label": result.label,
-                "model_id": result.chosen.entity.id,
-                "name": result.chosen.entity.display_name,
-                "greater_is_better": result.directions(),
-            }
+            {"label": result.label, "model_id": result.chosen.entity.id, "name": result.chosen.entity.display_name}
             for result in tested.results
         ],
         "untested": list(tested.untested),
     }
     return json.dumps(document, indent=1, ensure_ascii=False)
+
+
+def _rising(tested: Tested) -> str | None:
+    names = dict.fromkeys(values.name(name) for result in tested.results for name in result.rising())
+    return json.dumps(list(names)) if names else None
 
 
 def _failures(tested: Tested) -> str | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import scipy.stats
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import Comparison, Score, compare, compare_all, score, statistics
 from speech_mlflow.scoring.comparable import segment_errors
-from speech_mlflow.scoring.comparison import wer_interval
+from speech_mlflow.scoring.comparison import ComparisonTable, wer_interval
 from tests.scoring.oracle import corpus, heard_again
 
 
@@ -264,6 +265,18 @@ def test_many_models() -> None:
     assert table.p_values["a", "b"] == pytest.approx(3 * table.pairs["a", "b"].p_value)
     assert table.mapsswe_p_values["b", "c"] == 1.0
     assert "b against a" in str(table)
+
+
+def test_a_verdict_among_many_is_corrected_for_their_number() -> None:
+    scores = {name: score(["a b"] * 60, [heard] * 60) for name, heard in (("x", "a c"), ("y", "a b"), ("z", "a b"))}
+    table = compare_all(scores, resamples=200)
+    assert table.significant(("x", "y"))
+    assert not table.significant(("y", "z"))
+    assert table.verdict(("x", "y")) == "y is better than x."
+    rough = ComparisonTable(scores, {names: replace(pair, p_value=0.03) for names, pair in table.pairs.items()})
+    assert rough.pairs["x", "y"].significant
+    assert not rough.significant(("x", "y")), "0.03 three times is 0.09"
+    assert rough.verdict(("x", "y")) == "No difference beyond chance between x and y, corrected for 3 comparisons."
 
 
 def test_interval_of_one_score_holds_the_truth_as_often_as_it_says() -> None:

@@ -53,6 +53,18 @@ def test_the_newest_result_of_a_model_counts(mlflow: Mlflow) -> None:
     assert ranked.value == 0.3
 
 
+def test_a_metric_that_grows_with_quality_is_ranked_highest_first(mlflow: Mlflow) -> None:
+    store = open_store(mlflow.uri, experiment="speech")
+    facts = {tags.MODEL_ID: "m1,m2", tags.FINGERPRINT: "a" * 64, tags.GREATER_IS_BETTER: '["recall"]'}
+    begun = runs.begin(store, Work(tags.KIND_TEST, "k", "test", tags=facts))
+    measured = Measured({f"{name}/{label}": value for name in ("recall", "gap") for label, value in (("x", 0.2), ("y", 0.9))})
+    runs.log(store, begun.id, measured=[measured], params={"models": ["x", "y"]})
+    runs.finish(store, begun.id)
+    assert [one.label for one in answers.best(mlflow.client, "a" * 64, metric="recall")] == ["y", "x"]
+    assert [one.label for one in answers.best(mlflow.client, "a" * 64, metric="gap")] == ["x", "y"]
+    assert [one.label for one in answers.best(mlflow.client, "a" * 64, metric="gap", greater_is_better=True)] == ["y", "x"]
+
+
 def test_what_serves_now_and_who_promoted_it(mlflow: Mlflow) -> None:
     mlflow.client.create_registered_model(
         "clinic", tags={tags.ENDPOINT_ID: "e1", tags.SERVED_VERSION: "2", f"{tags.ENDPOINT_ID}.west": "e2"}

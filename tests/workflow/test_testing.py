@@ -170,6 +170,7 @@ def test_custom_evaluators_measure_and_one_that_raises_fails_alone(
         sizes = [len(given.audio(utterance.id) or b"") for utterance in given.utterances]
         return EvaluatorOutput(
             {"audio_bytes": sum(sizes), "empty_rate": sum(not one.hypothesis for one in given.utterances) / len(sizes)},
+            greater_is_better={"audio_bytes": True},
             columns={"bytes": sizes},
             artifacts={"sizes.txt": " ".join(map(str, sizes))},
         )
@@ -191,6 +192,7 @@ def test_custom_evaluators_measure_and_one_that_raises_fails_alone(
     failed = {failure.name: failure.reason for failure in tested.failures}
     assert failed == {"broken": "ValueError: no terms", "greedy": "its metrics have names that are taken: wer"}
     assert json.loads(run.data.tags[tags.FAILED_EVALUATORS])["broken (base)"] == "ValueError: no terms"
+    assert json.loads(run.data.tags[tags.GREATER_IS_BETTER]) == ["audio_bytes"]
     assert "evaluator broken failed" in caplog.text
     assert mlflow.text(tested.run_id, "evaluators/sizes/base/sizes.txt").count(" ") == 3
     table = mlflow.json(tested.run_id, "utterances.json")
