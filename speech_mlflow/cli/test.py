@@ -96,6 +96,8 @@ def _show(result: TestResult) -> None:
     document = _document(result)
     if not result.done:
         click.echo("the test goes on in the service; run the same command again to pick it up")
+        fields({"run_id": result.run_id, "evaluation_id": document["evaluation_id"]})
+        return
     if result.reused:
         click.echo("the same was tested before; nothing was done (--force tests again)")
     table(

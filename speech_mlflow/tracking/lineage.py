@@ -24,6 +24,7 @@ from speech_mlflow.tracking.dataset import CONTEXT
 
 Kind = Literal["data", "train", "base model", "model", "test", "version", "promotion", "endpoint"]
 PAGE = 1000
+DEFAULT_TARGET = "default"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,15 @@ class Lineage:
         """All nodes of one kind, in the order found: oldest first."""
         return [node for node in self.nodes.values() if node.kind == kind]
 
+    def roots(self) -> list[Node]:
+        """Where to begin to draw: each model; without one, each base model that was tested, else a training that made none."""
+        tested = [base for base in self.of_kind("base model") if any(node.kind == "test" for node in self.after(base.id))]
+        return self.of_kind("model") or tested or self.of_kind("train")
+
+    def trainings(self, root: Node) -> list[Node]:
+        """The training runs that a root came from, or the root itself where it is one."""
+        return [root] if root.kind == "train" else [node for node in self.before(root.id) if node.kind == "train"]
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible values."""
         return {
@@ -82,12 +92,14 @@ class Lineage:
     def _draw(self) -> Iterator[str]:
         """One block per trained model: what it came from above it, what came of it below it."""
         drawn: set[str] = set()
-        for model in self.of_kind("model"):
-            for train in [node for node in self.before(model.id) if node.kind == "train"]:
+        for root in self.roots():
+            trains = self.trainings(root)
+            for train in trains:
                 for source in self.before(train.id):
                     yield self._line(source, "")
                 yield self._line(train, "└─ ")
-            yield from self._below(model, "   ", last=True, drawn=drawn)
+            if root not in trains:
+                yield from self._below(root, "   " if trains else "", last=True, drawn=drawn)
 
     def _below(self, node: Node, indent: str, *, last: bool, drawn: set[str]) -> Iterator[str]:
         yield self._line(node, indent + ("└─ " if last else "├─ "))
@@ -103,7 +115,8 @@ class Lineage:
 
 
 def lineage(client: MlflowClient, reference: str) -> Lineage:
-    """The chain around a version (``name/3``, ``name@alias``, ``name/stage``, ``name``), a run, or an endpoint, by its id.
+    """The chain around a version (``name/3``, ``name@alias``, ``name/stage``, ``name``), a run, or an endpoint, by its id or by
+    the name that promotion gives it (``speech-mlflow/name/target``).
 
     Raises TrackingError where MLflow knows nothing of the kind.
     """
@@ -130,6 +143,8 @@ class _Chain:
 
     def _resolve(self, reference: str) -> tuple[str, list[str]]:
         """The node asked for, and the service models whose chains hold it."""
+        if reference.startswith(f"{tags.MANAGED_BY}/"):
+            reference = self._endpoint_named(reference)
         if "/" not in reference and "@" not in reference:
             run = self._run(reference)
             if run is not None:
@@ -151,6 +166,18 @@ class _Chain:
         if kind == tags.KIND_TRAIN and not model_ids:
             self._train(run)
         return f"{kind} {run.info.run_id}", model_ids
+
+    def _endpoint_named(self, name: str) -> str:
+        """The id of the endpoint that serves a target."""
+        model, _, target = name.partition("/")[2].rpartition("/")
+        found = self._client.search_registered_models(f"name = {_quoted(model)}")
+        tag = tags.ENDPOINT_ID if target == DEFAULT_TARGET else f"{tags.ENDPOINT_ID}.{target}"
+        endpoint_id = found[0].tags.get(tag) if found else None
+        if endpoint_id is None:
+            raise TrackingError(
+                f"no endpoint {name!r} was ever published", hint="`speech-mlflow endpoints list` shows what there is"
+            )
+        return str(endpoint_id)
 
     def _models_of_endpoint(self, endpoint_id: str) -> list[str]:
         found = self._runs(
@@ -191,10 +218,13 @@ class _Chain:
         if model_id in ids and len(labels) == len(ids):
             wer = run.data.metrics.get(values.name(f"wer/{labels[ids.index(model_id)]}"))
             facts |= {"WER": f"{wer:.2%}"} if wer is not None else {}
+        given = run.inputs.dataset_inputs if run.inputs else []
+        if given:
+            facts["data"] = str(given[0].dataset.name)
         test = self._add(Node("test", run.info.run_id, str(run.info.run_name), facts))
         self._link(model, test)
-        for given in run.inputs.dataset_inputs if run.inputs else []:
-            self._link(self._data(given), test)
+        for one in given:
+            self._link(self._data(one), test)
 
     def _version(self, version: ModelVersion, model: Node) -> None:
         node = self._add(
@@ -230,6 +260,7 @@ class _Chain:
     def _data(self, given: DatasetInput) -> Node:
         facts = {tag.key: tag.value for tag in given.tags}
         shown = {name: facts[key] for name, key in (("kind", tags.DATASET_KIND), ("context", CONTEXT)) if key in facts}
+        shown |= _amounts(given.dataset.profile)
         return self._add(Node("data", f"{given.dataset.name} {given.dataset.digest}", given.dataset.name, shown))
 
     def _registered_model(self, name: str) -> RegisteredModel:
@@ -261,8 +292,24 @@ def _model_title(model_id: str, trained: Iterable[Run], versions: Iterable[Model
     return model_id
 
 
+def _amounts(profile: str | None) -> dict[str, str]:
+    """How much data a data set is, of what its profile counts."""
+    try:
+        counts = json.loads(profile or "{}")
+    except ValueError:
+        return {}
+    found = {}
+    if isinstance(counts.get("utterances"), int):
+        found["utterances" if counts.get("hours") else "lines"] = str(counts["utterances"])
+    if counts.get("hours"):
+        found["minutes"] = f"{60 * counts['hours']:.1f}"
+    return found
+
+
 def _run_facts(run: Run) -> dict[str, str]:
     facts = {"run": str(run.info.run_id), "at": moment(run.info.start_time)}
+    if tags.IMPORTED in run.data.tags:
+        facts["imported"] = run.data.tags[tags.IMPORTED].partition("T")[0]
     return facts if run.info.status == "FINISHED" else {**facts, "status": str(run.info.status).lower()}
 
 

@@ -86,23 +86,29 @@ def find_by_tag(store: Store, kind: str, tag: str, value: str) -> list[Run]:
 
 
 def find_open(store: Store, resource: str) -> list[Run]:
-    """All runs of the experiment that are at work on a speech resource, oldest first."""
+    """All runs of the experiment that are at work on a speech resource, and its promotions wherever they are, oldest first."""
     wanted = f"tags.`{tags.RESOURCE}` = '{resource}' and attributes.status = 'RUNNING'"
-    found = store.client.search_runs([store.experiment_id], wanted, max_results=1000)
+    experiments = [str(one.experiment_id) for one in store.client.search_experiments(max_results=1000)]
+    found = [
+        run
+        for run in store.client.search_runs(experiments, wanted, max_results=1000)
+        if run.info.experiment_id == store.experiment_id or run.data.tags.get(tags.KIND) == tags.KIND_PROMOTION
+    ]
     return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
-def begin(store: Store, work: Work, *, force: bool = False, without: Iterable[str] = ()) -> Begun:
+def begin(store: Store, work: Work, *, force: bool = False, again: bool = False, without: Iterable[str] = ()) -> Begun:
     """The run for ``work``: the newest finished one, else the oldest one at work, else a new one.
 
-    ``force`` always makes a new one. Runs whose id is in ``without`` do not count: what they made is gone.
+    ``again`` does what is finished once more, in a new run, or in the one that is at work on just that. ``force`` always makes
+    a new one. Runs whose id is in ``without`` do not count: what they made is gone.
     """
     runs = find(store, work.kind, work.key)
     left_out = set(without)
     if not force:
         usable = [run for run in runs if run.info.run_id not in left_out]
         finished = [run for run in usable if run.info.status == "FINISHED"]
-        if finished:
+        if finished and not again:
             return Begun(finished[-1], "finished")
         at_work = [run for run in usable if run.info.status in OPEN]
         if at_work:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from speech_mlflow.workflow.comparing import ComparedModel, RunComparison, compare_runs
     from speech_mlflow.workflow.data import import_url, upload
+    from speech_mlflow.workflow.importing import import_existing
     from speech_mlflow.workflow.registering import register
     from speech_mlflow.workflow.results import load_test
     from speech_mlflow.workflow.testing import TestResult, test
     from speech_mlflow.workflow.training import TrainResult, train
-    from speech_mlflow.workflow.watching import Status, status, wait
+    from speech_mlflow.workflow.watching import Status, Waited, status, wait, wait_all
 
 _HOME = {
     "ComparedModel": "comparing",
@@ -23,7 +24,9 @@ _HOME = {
     "Status": "watching",
     "TestResult": "testing",
     "TrainResult": "training",
+    "Waited": "watching",
     "compare_runs": "comparing",
+    "import_existing": "importing",
     "import_url": "data",
     "load_test": "results",
     "register": "registering",
@@ -32,6 +35,7 @@ _HOME = {
     "train": "training",
     "upload": "data",
     "wait": "watching",
+    "wait_all": "watching",
 }
 
 __all__ = [
@@ -40,7 +44,9 @@ __all__ = [
     "Status",
     "TestResult",
     "TrainResult",
+    "Waited",
     "compare_runs",
+    "import_existing",
     "import_url",
     "load_test",
     "register",
@@ -49,6 +55,7 @@ __all__ = [
     "train",
     "upload",
     "wait",
+    "wait_all",
 ]
 
 

@@ -119,7 +119,7 @@ def test(
     chosen = choosing.choose(speech, store, models, locale=locale)
     choosing.check_trained(chosen)
     testing = _Testing(speech, store, corpus, chosen, normalizer or corpus.locale, project, progress)
-    begun = runs.begin(store, _work(testing, name, description, parent_run_id), force=force)
+    begun = runs.begin(store, _work(testing, name, description, parent_run_id), again=force)
     if begun.state == "finished":
         return results.load_test(begun.id, store=store, speech=speech, reused=True)
     with recorded(store, begun) as failing:

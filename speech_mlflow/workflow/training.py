@@ -95,7 +95,7 @@ def train(
     """Fine-tune a base model with ``data`` (corpora, paths of them, or ``dataset:ID``) and register the result.
 
     The same data, base model, options and resource are trained once: a finished run is found and returned, one that was
-    interrupted is gone on with where the service is. ``force`` trains again. ``base_model`` (or its id) is by default the
+    interrupted is gone on with where the service is. ``force`` trains again what was trained. ``base_model`` (or its id) is by default the
     newest that takes the kinds of data given; ``weight_percent`` (1 to 100) is the share of the new data in the mix, by default
     the service's choice; ``project`` is the id of a project. With ``wait=False`` the training is begun and left to the service;
     the same call, or :func:`speech_mlflow.workflow.wait`, finishes the run later.
@@ -146,7 +146,7 @@ def _begin(
     )
     gone: list[str] = []
     while True:
-        begun = runs.begin(training.store, work, force=force, without=gone)
+        begun = runs.begin(training.store, work, again=force, without=gone)
         if begun.state != "finished":
             return begun, None
         try:

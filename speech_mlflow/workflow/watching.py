@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 
-from speech_mlflow.errors import NotFoundError, TrackingError
+from speech_mlflow.errors import NotFoundError, OperationFailedError, SpeechMlflowError, TrackingError
 from speech_mlflow.progress import Progress
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.tracking import models, runs, tags
@@ -18,13 +23,17 @@ from speech_mlflow.workflow.failing import recorded
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+    from speech_mlflow.service.resource import Resource
     from speech_mlflow.workflow.training import TrainResult
+
+
+_NAMES = (tags.REGISTERED_MODEL, tags.MODEL_ID)
 
 
 @dataclass(frozen=True)
 class Status:
     """An open or finished run and where the service is. ``service_status`` is None where the service was not asked yet, or has
-    the entity no more."""
+    the entity no more. ``started`` is when the run began."""
 
     run_id: str
     kind: str
@@ -32,11 +41,41 @@ class Status:
     run_status: str
     entity_id: str | None
     service_status: str | None
+    started: datetime | None = None
+    registered_model: str | None = None
 
     @property
     def resumable(self) -> bool:
         """Whether the same call, or ``wait``, goes on with it."""
         return self.run_status in runs.OPEN
+
+    @property
+    def next_step(self) -> str | None:
+        """The command that goes on with it."""
+        if not self.resumable:
+            return None
+        if self.kind == tags.KIND_TRAIN and self.entity_id is not None:
+            return f"speech-mlflow wait {self.run_id}"
+        if self.kind == tags.KIND_PROMOTION:
+            return f"speech-mlflow apply {self.registered_model}"
+        return "the command that began it, with the same arguments"
+
+
+@dataclass(frozen=True)
+class Waited:
+    """What came of a wait: a trained model, with its version where it is registered, or an evaluation that is over.
+
+    A test's numbers are made when the command that began it is repeated; ``done`` is False until then.
+    """
+
+    run_id: str
+    kind: str
+    name: str
+    done: bool
+    service_status: str
+    model_id: str | None = None
+    registered_model: str | None = None
+    version: str | None = None
 
 
 def status(
@@ -46,7 +85,7 @@ def status(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> list[Status]:
-    """Where one run is, or all open runs of the experiment that work on this speech resource, oldest first."""
+    """Where one run is, or all open runs of the experiment and open promotions on this speech resource, oldest first."""
     store = open_store(tracking_uri, experiment=experiment)
     found = [_run(store, run_id)] if run_id is not None else runs.find_open(store, speech.resource)
     return [_status(speech, run) for run in found]
@@ -92,6 +131,93 @@ def wait(
     return training.TrainResult(run_id, model, version, logged, run.info.status == "FINISHED", name)
 
 
+def wait_all(
+    speech: SpeechClient,
+    references: Sequence[str],
+    *,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+    experiment: str | None = None,
+    progress: Progress | None = None,
+) -> list[Waited]:
+    """Wait for runs, or for all work on models: each reference is a run's id, or the name or id of a model.
+
+    Of a name's trainings and tests all that are at work are waited for; where none is, the newest training is returned. Raises
+    TrackingError, before any wait, where a reference leads to nothing, and what :func:`wait` raises for one that failed, after
+    the others are over.
+    """
+    store = open_store(tracking_uri, registry_uri, experiment)
+    wanted = {run.info.run_id: run for reference in references for run in _meant(store, speech, reference)}
+    where = {"tracking_uri": tracking_uri, "registry_uri": registry_uri, "experiment": experiment}
+    done: list[Waited] = []
+    failed: list[SpeechMlflowError] = []
+    for run in wanted.values():
+        try:
+            if run.data.tags.get(tags.KIND) == tags.KIND_TEST:
+                done.append(_evaluated(speech, run, progress))
+            else:
+                done.append(_trained(run, wait(speech, run.info.run_id, progress=progress, **where)))
+        except (OperationFailedError, NotFoundError) as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return done
+
+
+def _meant(store: Store, speech: SpeechClient, reference: str) -> list[Run]:
+    """The runs that a reference means."""
+    if re.fullmatch(r"[0-9a-f]{32}", reference):
+        return [_run(store, reference)]
+    name = reference.removeprefix("models:/").partition("/")[0]
+    kinds = (tags.KIND_TRAIN, tags.KIND_TEST)
+    at_work = [run for run in runs.find_open(store, speech.resource) if run.data.tags.get(tags.KIND) in kinds]
+    meant = [run for run in at_work if _is_about(run, name)]
+    if meant:
+        return meant
+    plain = "'" not in name
+    over = [run for tag in _NAMES for run in runs.find_by_tag(store, tags.KIND_TRAIN, tag, name)] if plain else []
+    if not over:
+        raise TrackingError(f"nothing is at work for {reference!r}", hint="`speech-mlflow status` lists what is")
+    return over[-1:]
+
+
+def _is_about(run: Run, name: str) -> bool:
+    facts = run.data.tags
+    ids = facts.get(tags.MODEL_ID, "").split(",")
+    labels = [label.rpartition(" v")[0] or label for label in _labels(run)]
+    return name in {facts.get(tags.REGISTERED_MODEL), run.info.run_name, *ids, *labels}
+
+
+def _labels(run: Run) -> list[str]:
+    try:
+        return [str(label) for label in json.loads(run.data.params.get("models", "[]"))]
+    except ValueError:
+        return []
+
+
+def _trained(run: Run, trained: TrainResult) -> Waited:
+    return Waited(
+        trained.run_id,
+        tags.KIND_TRAIN,
+        str(run.info.run_name),
+        trained.done,
+        str(trained.model.status),
+        trained.model.id,
+        trained.registered_model,
+        trained.version,
+    )
+
+
+def _evaluated(speech: SpeechClient, run: Run, progress: Progress | None) -> Waited:
+    """Wait until the service has done with the evaluations of a test."""
+    ids = [id_ for id_ in run.data.tags.get(tags.EVALUATION_ID, "").split(",") if id_]
+    if not ids:
+        raise TrackingError(f"run {run.info.run_id} has begun no evaluation yet", hint="repeat the call that began it")
+    over = speech.wait_all([speech.evaluations.get(id_) for id_ in ids], progress=progress)
+    finished = run.info.status == "FINISHED"
+    return Waited(str(run.info.run_id), tags.KIND_TEST, str(run.info.run_name), finished, str(over[-1].status))
+
+
 def _run(store: Store, run_id: str) -> Run:
     try:
         return store.client.get_run(run_id)
@@ -104,13 +230,24 @@ def _run(store: Store, run_id: str) -> Run:
 def _status(speech: SpeechClient, run: Run) -> Status:
     facts = run.data.tags
     kind = facts.get(tags.KIND, "")
-    entity_id = (facts.get(tags.EVALUATION_ID) if kind == tags.KIND_TEST else facts.get(tags.MODEL_ID)) or None
+    which = {tags.KIND_TEST: tags.EVALUATION_ID, tags.KIND_TRAIN: tags.MODEL_ID, tags.KIND_PROMOTION: tags.ENDPOINT_ID}
+    entity_id = (facts.get(which[kind]) if kind in which else None) or None
+    resources: dict[str, Resource[Any]] = {
+        tags.KIND_TEST: speech.evaluations,
+        tags.KIND_TRAIN: speech.models,
+        tags.KIND_PROMOTION: speech.endpoints,
+    }
     at_service: str | None = None
-    if entity_id is not None and kind in {tags.KIND_TRAIN, tags.KIND_TEST}:
-        first = entity_id.partition(",")[0]
-        try:
-            found = speech.evaluations.get(first) if kind == tags.KIND_TEST else speech.models.get(first)
-            at_service = found.status
-        except NotFoundError:
-            pass
-    return Status(str(run.info.run_id), kind, str(run.info.run_name), str(run.info.status), entity_id, at_service)
+    if entity_id is not None:
+        with suppress(NotFoundError):
+            at_service = resources[kind].get(entity_id.partition(",")[0]).status
+    return Status(
+        str(run.info.run_id),
+        kind,
+        str(run.info.run_name),
+        str(run.info.status),
+        entity_id,
+        at_service,
+        datetime.fromtimestamp(run.info.start_time / 1000, timezone.utc),
+        facts.get(tags.REGISTERED_MODEL),
+    )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from speech_mlflow.tracking import registry, runs, tags
 from speech_mlflow.tracking.lineage import lineage
 from speech_mlflow.tracking.runs import Work
 from speech_mlflow.tracking.store import open_store
+from tests.cli.tools import answer, invoke, where
+from tests.fixtures.emulator import RunningEmulator
 from tests.workflow.tools import Mlflow
 
 ENDPOINT = "4e1b1c5e-1111-4111-8111-111111111111"
@@ -42,7 +45,8 @@ def chain(speech: SpeechClient, text: Path, testing: Corpus, mlflow: Mlflow) -> 
 
 def test_the_chain_is_the_same_from_every_link(chain: tuple[str, str, str], mlflow: Mlflow) -> None:
     train, test, promotion = chain
-    asked = ("clinic/1", "clinic/Production", train, promotion, ENDPOINT)
+    named = "speech-mlflow/clinic/default"
+    asked = ("clinic/1", "clinic/Production", train, promotion, ENDPOINT, named)
     found = {reference: lineage(mlflow.client, reference) for reference in asked}
     kinds = ["data", "base model", "train", "model", "test", "version", "promotion", "endpoint"]
     for reference, one in found.items():
@@ -54,6 +58,7 @@ def test_the_chain_is_the_same_from_every_link(chain: tuple[str, str, str], mlfl
         train: f"train {train}",
         promotion: f"promotion {promotion}",
         ENDPOINT: f"endpoint {ENDPOINT}",
+        named: f"endpoint {ENDPOINT}",
     }
     both = lineage(mlflow.client, test)
     assert both.focus == f"test {test}"
@@ -68,7 +73,9 @@ def test_the_chain_is_the_same_from_every_link(chain: tuple[str, str, str], mlfl
     assert chain_.after(promoted.id) == [endpoint]
     wer = mlflow.client.get_model_version("clinic", "1").tags[tags.WER]
     (tested,) = chain_.of_kind("test")
-    assert tested.facts["WER"] == f"{float(wer):.2%}"
+    assert (tested.facts["WER"], tested.facts["data"]) == (f"{float(wer):.2%}", "testing")
+    sizes = {node.title: (node.facts.get("utterances"), node.facts.get("lines")) for node in chain_.of_kind("data")}
+    assert sizes == {"related-text": (None, "4"), "testing": ("4", None)}
     assert chain_.to_dict()["focus"] == "version clinic/1"
 
 
@@ -81,8 +88,39 @@ def test_the_drawing_shows_data_first_and_the_endpoint_last(chain: tuple[str, st
     assert lines[-1].strip().startswith("└─ endpoint")
 
 
+def test_a_terminal_gets_a_tree_a_pipe_plain_text_and_a_program_json(
+    chain: tuple[str, str, str], mlflow: Mlflow, emulator: RunningEmulator
+) -> None:
+    environ = where(emulator.state_dir, mlflow.uri)
+    drawn = lineage(mlflow.client, "clinic/1")
+    assert invoke("lineage", "clinic/1", **environ).stdout == f"{drawn}\n"
+    assert answer("lineage", ENDPOINT, **environ) == lineage(mlflow.client, ENDPOINT).to_dict()
+    coloured = invoke("lineage", "clinic/1", FORCE_COLOR="1", **environ).stdout
+    assert "\x1b[" in coloured
+    plain = re.sub(r"\x1b\[[\d;]*m", "", coloured)
+    kinds = [line.lstrip(" │├└─").split()[0] for line in plain.splitlines()]
+    assert kinds == [line.lstrip(" │├└─").split()[0] for line in str(drawn).splitlines()]
+    with pytest.raises(TrackingError, match="no model version 'clinic/9'"):
+        invoke("lineage", "clinic/9", **environ)
+    with pytest.raises(TrackingError):
+        invoke("lineage", "no endpoint of this name", **environ)
+
+
+def test_a_base_model_alone_and_a_training_at_work_are_drawn_too(
+    speech: SpeechClient, testing: Corpus, text: Path, mlflow: Mlflow
+) -> None:
+    tested = workflow.test(speech, data=testing, **mlflow.where)
+    lines = str(lineage(mlflow.client, tested.run_id)).splitlines()
+    assert [line.lstrip(" └─").split()[0] for line in lines] == ["base", "test"]
+    store = open_store(mlflow.uri, experiment="speech")
+    begun = runs.begin(store, Work(tags.KIND_TRAIN, "k", "at work", tags={tags.BASE_MODEL_ID: "b1"}))
+    drawn = str(lineage(mlflow.client, begun.id)).splitlines()
+    assert [line.lstrip(" └─").split()[0] for line in drawn] == ["base", "train"]
+    assert "status running" in drawn[1]
+
+
 def test_what_is_not_there_is_said(mlflow: Mlflow) -> None:
-    for reference in ("clinic/7", "f" * 32, ENDPOINT):
+    for reference in ("clinic/7", "f" * 32, ENDPOINT, "speech-mlflow/clinic/default"):
         with pytest.raises(TrackingError):
             lineage(mlflow.client, reference)
     run = mlflow.client.create_run("0")
