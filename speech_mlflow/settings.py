@@ -74,6 +74,7 @@ class Settings(pydantic.BaseModel):
         default=True, description="an MLflow server with our app refuses moves that the evidence speaks against"
     )
 
+    expiry_days: float = Field(default=30.0, ge=0, description="how many days before a served model expires this is told")
     events_url: str | None = Field(default=None, description="where promotion events are sent, as CloudEvents over HTTP")
     events_secret: SecretStr | None = Field(default=None, description="secret that signs the events")
     pipeline: dict[str, Any] = Field(default_factory=dict, description="what `speech-mlflow run` trains, tests and promotes")

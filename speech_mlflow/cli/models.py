@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from speech_mlflow.cli.app import App, command, entity, percent, table
+from speech_mlflow.cli.expiring import expiring
 
 if TYPE_CHECKING:
     from speech_mlflow.service.entities import BaseModel
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 @click.group()
 def models() -> None:
     """List custom models and base models."""
+
+
+models.add_command(expiring)
 
 
 @models.command("list")

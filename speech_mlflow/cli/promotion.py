@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,7 +190,7 @@ def watch(app: App, models: tuple[str, ...], until_idle: bool, listen: str | Non
             on_event=hear,
             on_start=lambda controller: stack.enter_context(_receiver(app, controller, listen)) if listen else None,
             stop=stop,
-            options=_options(progress, "the registry changed"),
+            options=replace(_options(progress, "the registry changed"), expiry_days=app.settings.expiry_days),
         )
 
 

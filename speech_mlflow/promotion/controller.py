@@ -26,6 +26,7 @@ from speech_mlflow.promotion.claim import TARGET
 from speech_mlflow.promotion.counts import Counts, Metric, metrics, problems, stuck
 from speech_mlflow.promotion.desired import desired_of
 from speech_mlflow.promotion.events import EventKind, OnEvent, PromotionEvent, notify
+from speech_mlflow.promotion.expiry import ExpiryWatch
 from speech_mlflow.promotion.observed import Endpoints, observed_of, state_of
 from speech_mlflow.promotion.options import Options, Stopped
 from speech_mlflow.promotion.plan import Plan, plan
@@ -89,6 +90,7 @@ class Controller:
         self._said: dict[str, tuple[str, str]] = {}
         self._idle = False
         self._poll_failures = 0
+        self._expiry = ExpiryWatch(speech, self.counts, self._options)
 
     def wake(self, name: str | None = None) -> None:
         """Look now: at one registered model, or (also where it is not known here) at what changed."""
@@ -187,6 +189,7 @@ class Controller:
                 elif made.changes or self._news(name, made):
                     self._enqueue(name, monotonic())
         self.counts.resynced(held)
+        self._expiry.look(models.values())
 
     def _attempt(self, look: Callable[[], None]) -> bool:
         try:

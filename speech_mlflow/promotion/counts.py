@@ -43,6 +43,8 @@ class Counts:
     models: int = 0
     waiting: int = 0
     held: int = 0
+    expiring: int = 0
+    next_expiry_at: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
@@ -141,12 +143,16 @@ def metrics(counts: Counts) -> list[Metric]:
         Metric("drift_total", "counter", "Endpoints that others changed, mended.", [("", {}, told.get("drift", 0))]),
         Metric("models", "gauge", "Registered models that are looked after.", [("", {}, counts.models)]),
         Metric("targets_pending", "gauge", "Targets that wait for work or are worked on.", [("", {}, counts.waiting)]),
+        Metric("models_expiring", "gauge", "Served models that expire soon, or have expired.", [("", {}, counts.expiring)]),
         Metric("targets_held", "gauge", "Targets kept from what the registry asks for.", [("", {}, counts.held)]),
     ]
     for what, at in (("poll", counts.last_poll_at), ("resync", counts.last_resync_at)):
         if at is not None:
             text = f"When the last {what} succeeded, in seconds since 1970."
             found.append(Metric(f"last_{what}_timestamp_seconds", "gauge", text, [("", {}, at)]))
+    if counts.next_expiry_at is not None:
+        text = "When the first served model expires and its endpoint falls back to the base model, in seconds since 1970."
+        found.append(Metric("next_model_expiry_timestamp_seconds", "gauge", text, [("", {}, counts.next_expiry_at)]))
     return found
 
 

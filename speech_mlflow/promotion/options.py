@@ -30,7 +30,7 @@ class Stopped(PromotionError):
 
 @dataclass(frozen=True)
 class Options:
-    """Who asks for it and why, and how long things may take."""
+    """Who asks for it and why, and how long things may take. ``expiry_days`` is how early a controller tells of expiry."""
 
     who: str = "unknown"
     why: str = ""
@@ -41,6 +41,7 @@ class Options:
     deploy_seconds: float = DEPLOY_SECONDS
     look_after: tuple[float, ...] = LOOK_AFTER
     claim_seconds: float = TTL
+    expiry_days: float = 30.0
 
     def pause(self, seconds: float, keep: Callable[[], None] | None = None) -> None:
         """Sleep, calling ``keep`` every second; Stopped as soon as ``stop`` is set."""
