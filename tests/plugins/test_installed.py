@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.mlflow import MlflowStore
+
 ROOT = Path(__file__).parents[2]
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("speech-mlflow-*/pyproject.toml"))
 
@@ -39,6 +41,38 @@ print(json.dumps([{n: dict(o.metrics) for n, o in outputs.items()}, {f.name: f.r
 WHISPER = """
 import speech_mlflow as sm
 print(sm.score(["I've taken twenty milligrams."], ["i have taken 20 milligrams"], normalizer="whisper-english").errors)
+"""
+
+APPROVE = """
+import json, sys
+from mlflow import MlflowClient
+from speech_mlflow.cli.main import cli
+from speech_mlflow.promotion import registry
+from speech_mlflow.promotion.decisions import Candidate
+from speech_mlflow.promotion.gates import evaluate
+from speech_mlflow.promotion.target import Target
+
+def allowed():
+    model = registry.read(MlflowClient(sys.argv[1], sys.argv[1]), "clinic")
+    candidate = Candidate(model, model.version("1"), Target(), author="ann")
+    return [decision.passed for decision in evaluate(candidate) if decision.gate == "approvals"]
+
+seen = [allowed()]
+for who in ("ann", "bob", "BOB", "cy"):
+    cli.main(["approve", "clinic/1", "--by", who, "--tracking-uri", sys.argv[1]], standalone_mode=False)
+    seen.append(allowed())
+print(json.dumps(seen))
+"""
+
+RUN_TAGS = """
+import json
+from speech_mlflow.tracking.runs import _from_hooks
+print(json.dumps(_from_hooks("train")))
+"""
+
+ENGINES = """
+from speech_mlflow.emulator.engine import engines
+print(sorted(engines()))
 """
 
 MANIFEST = """
@@ -92,7 +126,7 @@ def loaded(*paths: Path, **environ: str) -> dict[str, tuple[str, list[str], str 
 
 def test_there_are_plugins() -> None:
     names = {path.name.removeprefix("speech-mlflow-") for path in PLUGINS}
-    assert {"domain-terms", "readers", "whisper-normalizer"} <= names
+    assert {"approval", "domain-terms", "notify", "readers", "run-tags", "vosk", "whisper-normalizer"} <= names
 
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda path: path.name)
@@ -139,6 +173,32 @@ def test_installed_reader_reads(install: Install, tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     manifest.write_text('{"audio_filepath": "t01.wav", "text": "hello"}\n', encoding="utf-8")
     assert run(MANIFEST, install("speech-mlflow-readers"), args=[str(manifest)]).strip() == "{'t01.wav': 'hello'}"
+
+
+def test_installed_approval_adds_its_command_and_its_gate(install: Install, mlflow_store: MlflowStore, tmp_path: Path) -> None:
+    target = install("speech-mlflow-approval")
+    mlflow_store.client.create_registered_model("clinic")
+    mlflow_store.client.create_model_version("clinic", source="azure-speech://x")
+
+    commands = run_python(["-m", "speech_mlflow", "--help"], [target], {}, cwd=tmp_path).partition("Plugin commands:")[2]
+    assert commands.split()[:1] == ["approve"]
+    *said, allowed = run(APPROVE, target, args=[mlflow_store.uri]).splitlines()
+    assert json.loads(allowed) == [[False], [False], [False], [False], [True]]
+    assert said[-1] == "clinic/1: approved by ann, bob, cy; 2 needed, the author not counted"
+    assert mlflow_store.client.get_model_version("clinic", "1").tags["speech.approved_by"] == "ann, bob, cy"
+
+
+def test_installed_run_tags_are_put_on_runs(install: Install) -> None:
+    tags = json.loads(run(RUN_TAGS, install("speech-mlflow-run-tags"), GITHUB_ACTIONS="true", GITHUB_SHA="c0ffee"))
+    assert (tags["ci.name"], tags["git.commit"]) == ("GitHub Actions", "c0ffee")
+
+
+def test_installed_vosk_is_an_engine_where_models_are_named(install: Install, tmp_path: Path) -> None:
+    target = install("speech-mlflow-vosk")
+    (tmp_path / "am").mkdir()
+    (tmp_path / "am" / "final.mdl").touch()
+    assert run(ENGINES, target, VOSK_MODELS=f"ko-KR={tmp_path}").strip() == "['pocketsphinx', 'vosk']"
+    assert run(ENGINES, target, VOSK_MODELS="ko-KR=/nowhere").strip() == "['pocketsphinx']"
 
 
 def test_template_copied_and_renamed_as_its_readme_says_is_a_plugin(tmp_path: Path) -> None:
