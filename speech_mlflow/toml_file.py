@@ -105,15 +105,13 @@ def _split(dotted_key: str) -> tuple[str, ...]:
 
 def _inside(annotation: Any, part: str | int) -> Any:
     """The type of what lies under ``part`` in a value of this type; None where that is not known."""
-    model = _model_in(annotation)
-    if model is not None:
-        field = model.model_fields.get(str(part))
-        return None if field is None else field.annotation
     for one in [annotation, *typing.get_args(annotation)]:
         if typing.get_origin(one) in {dict, tuple, list}:
             arguments = [each for each in typing.get_args(one) if each is not Ellipsis]
             return arguments[-1] if arguments else None
-    return None
+    model = _model_in(annotation)
+    field = model.model_fields.get(str(part)) if model is not None else None
+    return None if field is None else field.annotation
 
 
 def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:

@@ -129,7 +129,7 @@ def command(function: F) -> F:
         names = [option[2:].replace("-", "_") for option in SETTINGS_OPTIONS]
         flags = {name: kwargs.pop(name) for name in names}
         as_json = kwargs.pop("json")
-        settings = Settings.load(flags)
+        settings = Settings.load(flags, file=kwargs.get("settings_file"))
         hide([settings.key.get_secret_value()] if settings.key else [])
         app = App(settings, as_json)
         try:

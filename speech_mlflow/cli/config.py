@@ -1,10 +1,16 @@
-"""``speech-mlflow config show``."""
+"""``speech-mlflow config show`` and ``config schema``."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
 
 import click
 
 from speech_mlflow.cli.app import App, command, table
+from speech_mlflow.cli.redact import redact
+from speech_mlflow.settings import FILE
 
 
 @click.group()
@@ -17,12 +23,55 @@ def config() -> None:
 def show(app: App) -> None:
     """Print each setting, its value and its origin; secrets are masked.
 
+    Settings come from flags, then SPEECH_MLFLOW_* variables (then MLFLOW_TRACKING_URI, MLFLOW_REGISTRY_URI,
+    MLFLOW_EXPERIMENT_NAME and AZURE_TENANT_ID), then speech-mlflow.toml, then defaults. The whole file is checked, its targets
+    and its pipeline too: everything that is wrong is told at once, with its line.
+
     \b
     speech-mlflow config show
+    speech-mlflow config show --json
     """
-    values = app.settings.model_dump(mode="json")  # secrets are dumped as stars
-    origins = {name: app.settings.origin(name) for name in values}
+    from speech_mlflow.pipeline.declared import SettingsFile, read
+
+    SettingsFile.load(file=Path(FILE))
+    if app.settings.pipeline:
+        read()
+    document = {name: _entry(app, name, value) for name, value in app.settings.model_dump(mode="json").items()}
     app.emit(
-        {name: {"value": value, "origin": origins[name]} for name, value in values.items()},
-        lambda: table(["setting", "value", "from"], [(name, value, origins[name]) for name, value in values.items()]),
+        document,
+        lambda: table(
+            ["setting", "value", "from"],
+            [(name, _text(one["value"]), one.get("source", one["origin"])) for name, one in document.items()],
+        ),
     )
+
+
+@config.command()
+@command
+def schema(app: App) -> None:
+    """Print the JSON schema of speech-mlflow.toml, by which editors complete and check it.
+
+    The line `#:schema ./speech-mlflow.schema.json` at the top of the file names it to editors that use Taplo (Even Better TOML).
+
+    \b
+    speech-mlflow config schema > speech-mlflow.schema.json
+    """
+    from speech_mlflow.pipeline.schema import text
+
+    click.echo(text(), nl=False)
+
+
+def _entry(app: App, name: str, value: Any) -> dict[str, Any]:
+    """Value and origin; the ``source`` is the variable or the file, where there is one."""
+    source = app.settings.source(name)
+    entry = {"value": _masked(value), "origin": app.settings.origin(name)}
+    return {**entry, "source": source} if source else entry
+
+
+def _masked(value: Any) -> Any:
+    """Secrets are dumped as stars; what is left are passwords in the URL of a server."""
+    return redact(value) if isinstance(value, str) else value
+
+
+def _text(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) and value else "" if value == {} else value

@@ -16,6 +16,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 COMMANDS = {
     "demo": ("demo", "The whole story on example data, offline."),
+    "init": ("init", "Write a commented settings file with a pipeline, to start a project from."),
+    "run": ("run", "Do what the project's file declares: train, test, ask the gates, promote; only what changed."),
     "data": ("data", "Check, upload and list data sets."),
     "train": ("train", "Train a custom model; an MLflow run, a logged model and a registered version."),
     "test": ("test", "Test models on a test set; an MLflow run with WER, table and report."),

@@ -24,6 +24,7 @@ import pydantic
 from pydantic import ConfigDict, Field
 
 from speech_mlflow.errors import SettingsError
+from speech_mlflow.toml_file import dotted, problems_of
 
 DEFAULT = "default"
 PREFIX = "speech-mlflow"
@@ -85,10 +86,7 @@ class Target(Rules):
         try:
             return cls.model_validate(values)
         except pydantic.ValidationError as error:
-            wrong = [
-                f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-                for item in error.errors(include_input=False, include_url=False)
-            ]
+            wrong = [f"{dotted(key)}: {what}" for key, what in problems_of(error, cls)]
             raise SettingsError(f"wrong setting in {where}: {'; '.join(wrong)}") from None
 
     def with_tags(self, tags: Mapping[str, str]) -> Target:

@@ -104,9 +104,7 @@ def promote(
         registry.delete_tag(client, name, tags.HOLD, version=version)
         model = registry.read(client, name)
         record = _version(model, version)
-    observed = observe(speech, model, target)
-    wanted = Desired(name, version, "served", f"version {version} is to be promoted", record)
-    made = plan(wanted, observed, model=model, target=target)
+    made = _if_promoted(speech, model, record, target)
     if made.changes and not made.blocked:
         made = _judged(speech, client, model, made, options.manager)
     if made.blocked:
@@ -117,6 +115,24 @@ def promote(
         )
     _mark(client, model, record, target)
     return _patiently(speech, client, name, given, replace(options, why=options.why or f"promote {name}/{version}"))
+
+
+def judge(
+    speech: SpeechClient,
+    client: MlflowClient,
+    name: str,
+    version: str,
+    target: Target | None = None,
+    *,
+    manager: pluggy.PluginManager | None = None,
+) -> Plan:
+    """The plan that there would be if ``version`` were to be served, with what the gates say of it; nothing is written.
+
+    ``blocked`` of it says why the version must not be served. Gates are asked of a version that is served, too.
+    """
+    model = registry.read(client, name)
+    made = _if_promoted(speech, model, _version(model, version), (target or Target()).with_tags(model.tags))
+    return _judged(speech, client, model, made, manager)
 
 
 def rollback(
@@ -193,6 +209,12 @@ def _judged(
         return made
     candidate = read_candidate(speech, client, model, made.desired, made.observed, made.target)
     return with_decisions(model, made, gates.evaluate(candidate, manager=manager))
+
+
+def _if_promoted(speech: SpeechClient, model: Registered, record: Version, target: Target) -> Plan:
+    """The plan, were the version to be served."""
+    wanted = Desired(model.name, record.number, "served", f"version {record.number} is to be promoted", record)
+    return plan(wanted, observe(speech, model, target), model=model, target=target)
 
 
 def _mark(client: MlflowClient, model: Registered, record: Version, target: Target) -> None:

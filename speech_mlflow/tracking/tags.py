@@ -13,6 +13,8 @@ KIND_TRAIN = "train"
 KIND_TEST = "test"
 KIND_PROMOTION = "promotion"
 KIND_CLAIM = "claim"
+KIND_PIPELINE = "pipeline"
+"""A declared project: the parent of the runs that it caused."""
 
 KEY = "speech.key"
 """The content key: equal for two runs that would do the same work (data, models, options, resource)."""

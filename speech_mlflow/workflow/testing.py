@@ -73,14 +73,22 @@ class _Testing:
 
     @property
     def key(self) -> str:
-        return data_.content_key(
-            kind=tags.KIND_TEST,
-            resource=self.speech.resource,
-            data=self.corpus.fingerprint,
-            models=[model.entity.id for model in self.models],
-            normalizer=get_normalizer(self.normalizer).label,
-            evaluators=sorted(evaluators()),
-        )
+        return test_key(self.speech, self.corpus, self.models, normalizer=self.normalizer)
+
+
+def test_key(speech: SpeechClient, corpus: Corpus, models: Sequence[Chosen], *, normalizer: str | None) -> str:
+    """The content key of a test: equal for two that would measure the same."""
+    return data_.content_key(
+        kind=tags.KIND_TEST,
+        resource=speech.resource,
+        data=corpus.fingerprint,
+        models=[model.entity.id for model in models],
+        normalizer=get_normalizer(normalizer or corpus.locale).label,
+        evaluators=sorted(evaluators()),
+    )
+
+
+test_key.__test__ = False  # type: ignore[attr-defined]  # nothing for pytest
 
 
 def test(

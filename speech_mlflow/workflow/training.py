@@ -62,14 +62,21 @@ class _Training:
 
     @property
     def key(self) -> str:
-        return data_.content_key(
-            kind=tags.KIND_TRAIN,
-            resource=self.speech.resource,
-            locale=self.locale,
-            base_model=self.base.id,
-            weight_percent=self.weight_percent,
-            data=sorted([corpus.kind, corpus.fingerprint] for corpus in self.corpora),
-        )
+        return train_key(self.speech, self.corpora, self.base, locale=self.locale, weight_percent=self.weight_percent)
+
+
+def train_key(
+    speech: SpeechClient, corpora: Sequence[Corpus], base: BaseModel, *, locale: str, weight_percent: int | None
+) -> str:
+    """The content key of a training: equal for two that would make the same model."""
+    return data_.content_key(
+        kind=tags.KIND_TRAIN,
+        resource=speech.resource,
+        locale=locale,
+        base_model=base.id,
+        weight_percent=weight_percent,
+        data=sorted([corpus.kind, corpus.fingerprint] for corpus in corpora),
+    )
 
 
 def train(

@@ -1,0 +1,212 @@
+"""A declared project, carried out on the real offline service: what is done, what is found, what a failure stops."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from speech_mlflow.cli.main import cli
+from speech_mlflow.emulator.faults import Fault
+from speech_mlflow.errors import SettingsError
+from tests.pipeline.conftest import ONE_MODEL, TERMS, Folder, MakeFolder, states
+
+if TYPE_CHECKING:
+    from tests.fixtures.emulator import RunningEmulator, StartEmulator
+
+STEPS = {
+    "data terms": "done",
+    "data testing": "done",
+    "train clinic": "done",
+    "test testing: clinic": "done",
+    "gates clinic": "done",
+    "promote clinic": "done",
+}
+OTHER = """
+[pipeline.models.other]
+train = ["other"]
+"""
+
+
+def test_a_project_is_done_once_and_then_only_what_changed(folder: Folder) -> None:
+    # --- a dry run says all of it and makes nothing
+    outlooks = folder.plan()
+    assert {step: one.state for step, one in outlooks.items()} == {
+        **STEPS,
+        "train clinic": "new",
+        "test testing: clinic": "later",
+        "gates clinic": "later",
+        "promote clinic": "later",
+    }
+    assert outlooks["train clinic"].why == "not trained before"
+    assert folder.client.get_experiment_by_name("clinic") is None
+
+    # --- the first run does it, as one parent with a child for each piece of work
+    first = folder.run()
+    assert states(first) == STEPS
+    assert (first.exit_code, first.changed) == (0, True)
+    (parent,) = folder.runs("pipeline")
+    assert parent.info.status == "FINISHED"
+    assert parent.info.run_id == first.run_id
+    children = folder.runs("train") + folder.runs("test") + folder.runs("promotion")
+    assert [run.data.tags["mlflow.parentRunId"] for run in children] == [first.run_id] * 3
+    (measured,) = first.measurements
+    assert parent.data.metrics["wer/testing/clinic v1"] == measured.wer
+    assert measured.interval.low <= measured.recomputed <= measured.interval.high
+    assert "| **clinic v1** | testing |" in parent.data.tags["mlflow.note.content"]
+    assert folder.served() == "1"
+
+    # --- the second run finds everything and makes no run
+    before = len(folder.runs())
+    again = folder.run()
+    assert states(again) == STEPS
+    assert (again.exit_code, again.changed, again.run_id) == (0, False, None)
+    assert again.verdict == "nothing changed, nothing was done"
+    assert [one.to_dict() for one in again.measurements] == [one.to_dict() for one in first.measurements]
+    assert len(folder.runs()) == before
+    assert not any(one.work for one in folder.plan().values())
+
+    # --- changed data: one training and one test more, compared with what is served, which is not tested again
+    (folder.path / "terms.txt").write_text("\n".join([*TERMS, "Give metoprolol and furosemide with food."]) + "\n", "utf-8-sig")
+    assert folder.plan()["train clinic"].why == "changed data terms"
+    second = folder.run()
+    assert second.exit_code == 0, second.outcomes
+    assert folder.served() == "2"
+    assert [len(folder.runs(kind)) for kind in ("train", "test", "promotion", "pipeline")] == [2, 2, 2, 2]
+    (measured,) = second.measurements
+    assert measured.champion == "clinic v1"
+    assert measured.against_champion is not None
+    assert measured.against_champion.first.wer == first.measurements[0].recomputed
+    assert folder.run().changed is False
+
+    # --- a person rolls back: the pipeline leaves that alone
+    from speech_mlflow.promotion import rollback
+
+    rollback(folder.speech, folder.client, "clinic")
+    third = folder.run()
+    assert states(third)["promote clinic"] == "kept"
+    assert (third.exit_code, third.changed, folder.served()) == (0, False, "1")
+
+
+def test_until_ends_before_what_comes_after(folder: Folder) -> None:
+    assert set(states(folder.run("train"))) == {"data terms", "data testing", "train clinic"}
+    assert not folder.runs("test")
+    gated = folder.run("gates")
+    assert set(states(gated)) == set(STEPS) - {"promote clinic"}
+    assert gated.judged[0].refusal is None
+    assert {one.gate for one in gated.judged[0].decisions} >= {"tested"}
+    assert folder.served() is None
+    assert [len(folder.runs(kind)) for kind in ("train", "promotion", "pipeline")] == [1, 0, 2]
+
+
+def test_a_gate_that_says_no_stops_the_promotion_with_its_numbers(folder: Folder) -> None:
+    folder.declare(ONE_MODEL.replace("compare = false", "max_wer = 0.01"))
+    result = folder.run()
+    assert (result.exit_code, folder.served()) == (4, None)
+    assert states(result)["gates clinic"] == "refused"
+    assert states(result)["promote clinic"] == "skipped"
+    (judged,) = result.judged
+    refused = next(one for one in judged.decisions if not one.passed)
+    assert (refused.gate, refused.numbers["max_wer"]) == ("max_wer", 0.01)
+    assert folder.client.get_model_version("clinic", "1").current_stage == "None"
+    again = folder.run()
+    assert (again.exit_code, again.changed) == (4, False)
+
+
+def test_bad_data_is_named_and_stops_only_what_needs_it(folder: Folder) -> None:
+    folder.declare(ONE_MODEL.replace('testing = "testing"', 'testing = "testing"\nother = "other.txt"') + OTHER)
+    (folder.path / "other.txt").write_bytes(b"\xff\xfe\x00broken")
+    assert folder.plan()["train other"].why == "needs data other"
+    result = folder.run()
+    assert result.exit_code == 3
+    ended = states(result)
+    assert ended["data other"] == "failed"
+    assert [ended[step] for step in ("train other", "test testing: other")] == ["skipped", "skipped"]
+    assert {step: ended[step] for step in STEPS} == STEPS
+    (failed,) = result.failed
+    assert "other.txt" in failed.reason
+    (parent,) = folder.runs("pipeline")
+    assert parent.info.status == "FAILED"
+
+
+def test_a_failed_training_is_named_and_tried_again_the_next_time(
+    make_folder: MakeFolder, start_emulator: StartEmulator
+) -> None:
+    service = start_emulator()
+    folder = make_folder(service, ONE_MODEL.replace('testing = "testing"', 'testing = "testing"\nother = "other.txt"') + OTHER)
+    (folder.path / "other.txt").write_text("Give metoprolol with food.\n", "utf-8-sig")
+    assert service.faults is not None
+    service.faults.add(Fault("status", method="POST", path="/models$", status=400))
+    result = folder.run()
+    ended = states(result)
+    assert ended["train clinic"] == "failed"
+    assert [ended[step] for step in ("test testing: clinic", "gates clinic", "promote clinic")] == ["skipped"] * 3
+    assert [ended[step] for step in ("train other", "test testing: other")] == ["done", "done"]
+    assert result.exit_code == 1
+    assert "train clinic" in result.verdict
+    assert "failed" in folder.plan()["train clinic"].why
+    again = folder.run()
+    assert again.exit_code == 0
+    assert {one.id for one in again.outcomes if one.changed} == {"train clinic", "test testing: clinic", "promote clinic"}
+    assert len(list(folder.speech.models.list())) == 2
+
+
+@pytest.mark.slow
+def test_interrupted_it_goes_on_with_the_same_parent(make_folder: MakeFolder, emulator: RunningEmulator) -> None:
+    terms = "\n".join(f"Take {number} tablets of amiodarone." for number in range(1, 90))
+    folder = make_folder(emulator, f'state_dir = "{emulator.state_dir}"\n' + ONE_MODEL, terms=terms)
+    command = [sys.executable, "-m", "speech_mlflow", "run", "--yes"]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder.path, text=True, **quiet) as process:  # type: ignore[call-overload]
+        deadline = time.monotonic() + 60
+        while not folder.runs("train") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130, said
+    assert "again" in said
+    (parent,) = folder.runs("pipeline")
+    assert parent.info.status == "RUNNING"
+    result = folder.run()
+    assert result.exit_code == 0, result.outcomes
+    assert result.run_id == parent.info.run_id
+    assert [len(folder.runs(kind)) for kind in ("pipeline", "train", "test", "promotion")] == [1, 1, 1, 1]
+    (trained,) = folder.runs("train")
+    made = [(model.custom_properties or {}).get("mlflow-run-id") for model in folder.speech.models.list()]
+    assert made.count(trained.info.run_id) == 1
+
+
+def test_the_command_writes_summary_json_and_exit_code(
+    folder: Folder, emulator: RunningEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.declare(f'state_dir = "{emulator.state_dir}"\n' + ONE_MODEL.replace("compare = false", "max_wer = 0.01"))
+    step = tmp_path / "step.md"
+    step.write_text("before\n")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "project/speech-mlflow.toml", "--json", "--summary", "out/s.md"]
+    done = CliRunner().invoke(cli, arguments, env={"GITHUB_STEP_SUMMARY": str(step)}, catch_exceptions=False)
+    assert done.exit_code == 4, done.output
+    document = json.loads(done.stdout)
+    assert document["exit_code"] == 4
+    assert [one["stage"] for one in document["steps"]] == ["data", "data", "train", "test", "gates", "promote"]
+    summary = (tmp_path / "out" / "s.md").read_text("utf-8")
+    assert "⛔ **no**" in summary
+    assert step.read_text("utf-8") == "before\n" + summary
+
+
+@pytest.mark.parametrize("text", ['[pipeline.models.m]\ntrain = ["x"]\n', "", "[pipeline]\nmodel = 1\n"])
+def test_a_wrong_file_is_a_settings_error_before_anything_is_done(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "speech-mlflow.toml").write_text(text)
+    with pytest.raises(SettingsError, match=r"speech-mlflow\.toml"):
+        CliRunner().invoke(cli, ["run"], catch_exceptions=False)
+    assert not (tmp_path / ".speech-mlflow").exists()
