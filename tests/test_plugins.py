@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import click
 import pytest
 
 from speech_mlflow import hookspecs, plugins
+from speech_mlflow.cli.lazy import any_installed
+from speech_mlflow.cli.main import COMMANDS
+from speech_mlflow.cli.plugin_commands import registered_commands
 from speech_mlflow.errors import PluginError
 from speech_mlflow.plugins import create_manager, list_plugins, registered, require
 
@@ -93,10 +100,154 @@ def test_a_missing_thing_is_named_with_what_there_is() -> None:
     assert caught.value.hint == "known: a, b"
 
 
-def test_every_hook_has_a_docstring_with_an_example() -> None:
-    hooks = {
-        name: hook for name, hook in inspect.getmembers(hookspecs, inspect.isfunction) if hasattr(hook, "speech_mlflow_spec")
-    }
-    assert hooks
-    for name, hook in hooks.items():
-        assert "Example::" in (hook.__doc__ or ""), name
+ROOT = Path(__file__).parents[1]
+HOOKS = {name: hook for name, hook in inspect.getmembers(hookspecs, inspect.isfunction) if hasattr(hook, "speech_mlflow_spec")}
+
+EVERYTHING = """
+import click
+import speech_mlflow
+from speech_mlflow.promotion.decisions import Decision
+
+class Reader:
+    name = "everything"
+
+class Engine:
+    name = "everything"
+
+heard = []
+
+@speech_mlflow.hookimpl
+def register_evaluators(register): register(speech_mlflow.Evaluator("everything", lambda given: {}))
+
+@speech_mlflow.hookimpl
+def register_normalizers(register): register(speech_mlflow.Normalizer("everything", str.upper))
+
+@speech_mlflow.hookimpl
+def register_corpus_readers(register): register(Reader())
+
+@speech_mlflow.hookimpl
+def register_recognizers(register): register(Engine())
+
+@speech_mlflow.hookimpl
+def run_tags(kind): return {"everything": kind}
+
+@speech_mlflow.hookimpl
+def promotion_gate(candidate): return Decision("everything", False, candidate.reason)
+
+@speech_mlflow.hookimpl
+def promotion_event(event): heard.append(event)
+
+@speech_mlflow.hookimpl
+def register_commands(register): register(click.Command("everything"))
+"""
+
+
+def test_there_are_eight_hooks_each_with_a_sentence_types_and_an_example() -> None:
+    assert len(HOOKS) == 8
+    for name, hook in HOOKS.items():
+        text = inspect.getdoc(hook) or ""
+        assert re.match(r"[A-Z].*\.\n", text), name
+        assert f"def {name}(" in text.partition("Example::")[2], name
+        assert set(hook.__annotations__) == {*inspect.signature(hook).parameters, "return"}, name
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_is_used_by_a_built_in_and_by_a_real_package(name: str) -> None:
+    used = {hook for plugin in list_plugins(create_manager({plugins.BLOCKED: "*"})) for hook in plugin.hooks}
+    assert name in used
+    sources = [path.read_text("utf-8") for path in (ROOT / "plugins").glob("speech-mlflow-*/*.py")]
+    assert [1 for source in sources if re.search(rf"@speech_mlflow.hookimpl\ndef {name}\(", source)]
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_the_readme_has_every_hook_with_its_signature(name: str) -> None:
+    signature = f"{name}({', '.join(inspect.signature(HOOKS[name]).parameters)})"
+    assert f"| `{signature}` |" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_every_hook_of_an_installed_plugin_is_called(install) -> None:  # type: ignore[no-untyped-def]
+    from speech_mlflow.promotion.events import notify
+    from speech_mlflow.promotion.gates import evaluate
+
+    install("everything_plugin", EVERYTHING)
+    manager = create_manager({})
+    (listed,) = [plugin for plugin in list_plugins(manager) if plugin.name == "everything_plugin"]
+    assert set(listed.hooks) == set(HOOKS)  # a hook that is not in EVERYTHING has no test
+    for hook in sorted(name for name in HOOKS if name.startswith("register_") and name != "register_commands"):
+        assert "everything" in registered(hook, lambda thing: thing.name, manager=manager), hook
+    assert "everything" in registered_commands(manager).commands
+    (tags,) = [found for found in manager.hook.run_tags(kind="train") if "everything" in found]
+    assert tags == {"everything": "train"}
+    target = SimpleNamespace(test_dataset=None, max_wer=None, compare=False, contamination=False, approval=False)
+    target.expires_within_days = 0
+    version = SimpleNamespace(number="1", tags={})
+    candidate = SimpleNamespace(
+        reason="seen", target=target, version=version, model_status="Succeeded", expires=None, evidence=(), champion=None
+    )
+    assert [one.reason for one in evaluate(candidate, manager=manager) if one.gate == "everything"] == ["seen"]
+    event = SimpleNamespace(kind="idle", registered_model="", target="", reason="")
+    notify(event, manager=manager)
+    assert sys.modules["everything_plugin"].heard == [event]
+
+
+def test_a_line_of_the_log_says_who_was_called_and_for_how_long(install, caplog: pytest.LogCaptureFixture) -> None:  # type: ignore[no-untyped-def]
+    install("good_plugin", GOOD)
+    install("raising_plugin", "import speech_mlflow\n@speech_mlflow.hookimpl\ndef register_evaluators(register): raise OSError")
+    with caplog.at_level(logging.DEBUG, logger="speech_mlflow.plugins"):
+        registered("register_evaluators", lambda evaluator: evaluator.name, manager=create_manager({}))
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
+    assert [line for line in lines if re.fullmatch(r"register_evaluators: plugin good_plugin returned after \d+\.\d ms", line)]
+    assert [line for line in lines if re.match(r"register_evaluators: plugin raising_plugin raised OSError after ", line)]
+
+
+COMMAND = """
+import click, speech_mlflow
+
+@speech_mlflow.hookimpl
+def register_commands(register):
+    register(click.Command({name!r}, short_help="Greet."))
+"""
+
+
+def test_a_plugins_command_takes_no_name_that_is_taken(install) -> None:  # type: ignore[no-untyped-def]
+    install("first_plugin", COMMAND.format(name="hello"))
+    install("second_plugin", COMMAND.format(name="hello"))
+    install("third_plugin", COMMAND.format(name="train"))
+    install("wrong_plugin", COMMAND.format(name=None))
+    install(
+        "raising_plugin", "import speech_mlflow\n@speech_mlflow.hookimpl\ndef register_commands(register): raise OSError('no')"
+    )
+    found = registered_commands(create_manager({}))
+    assert set(found.commands) == {*COMMANDS, "hello"}
+    assert found.owners["train"] == "speech_mlflow.cli.builtin"
+    assert isinstance(found.commands["train"], click.Command)
+    owner = found.owners["hello"]
+    (loser,) = {"first_plugin", "second_plugin"} - {owner}
+    assert found.problems[loser] == [f"its command 'hello' is left out: {owner} has one of that name"]
+    assert found.problems["third_plugin"] == ["its command 'train' is left out: speech_mlflow.cli.builtin has one of that name"]
+    assert "registers no click command with a name" in found.problems["wrong_plugin"][0]
+    assert found.problems["raising_plugin"] == ["it failed in register_commands: OSError: no"]
+
+
+def test_whether_anybody_plugged_in_is_seen_without_the_plugin_manager(install, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    paths = [str(tmp_path), str(tmp_path / "not there")]
+    assert not any_installed(paths, {})
+    install("good_plugin", GOOD)
+    assert any_installed(paths, {})
+    assert not any_installed(paths, {plugins.BLOCKED: "*"})
+    (tmp_path / "some.zip").write_bytes(b"PK")
+    assert any_installed([str(tmp_path / "some.zip")], {})  # what cannot be looked into is asked
+
+
+def test_the_built_in_evaluator_counts_utterances_in_which_nothing_was_heard() -> None:
+    from speech_mlflow.scoring.alignment import align
+    from speech_mlflow.scoring.evaluators import EvaluatedUtterance, EvaluatorInput, evaluators, run_evaluators
+
+    def measured(*pairs: tuple[str, str]) -> dict[str, float]:
+        spoken = [EvaluatedUtterance(a, a, b, align(a.split(), b.split())) for a, b in pairs]
+        outputs, failures = run_evaluators(EvaluatorInput("m", "en-US", spoken, lambda name: None), evaluators())
+        assert failures == []
+        return dict(outputs["silence"].metrics)
+
+    assert measured(("good morning", ""), ("hello", "hollow"), ("", ""), ("a", "")) == {"silent_rate": 2 / 3}
+    assert measured(("", "noise")) == {}

@@ -160,7 +160,7 @@ def test_installed_domain_terms_measure(install: Install, tmp_path: Path) -> Non
     assert failures == {}
     assert metrics["domain-terms"]["term_recall"] == 0.5
     metrics, failures = json.loads(run(TERMS, target))
-    assert metrics == {}
+    assert "domain-terms" not in metrics
     assert "DOMAIN_TERMS" in failures["domain-terms"]
 
 
