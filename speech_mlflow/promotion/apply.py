@@ -163,7 +163,7 @@ class _Apply:
 
     def run(self, plan_id: str | None, recover: bool) -> Applied:
         with step("resolve"):
-            _, plan = read_plan(self.speech, self.client, self.name, self.target)
+            model, plan = read_plan(self.speech, self.client, self.name, self.target)
         self.target = plan.target
         _not_stale(plan, plan_id)
         if not plan.changes and not recover:
@@ -174,7 +174,7 @@ class _Apply:
         with step("claim"):
             claim = acquire(self.client, self.experiment_id, self.key, ttl=self.options.claim_seconds)
         try:
-            self._ensure_uid()
+            self._ensure_uid(model)
             # what was read before the claim may be what another process was about to change
             model, plan = read_plan(self.speech, self.client, self.name, self.given)
             self.target = plan.target
@@ -338,9 +338,9 @@ class _Apply:
 
     # --- small things ------------------------------------------------------------------------------------------------
 
-    def _ensure_uid(self) -> None:
-        """Only the holder of the claim writes it, so that there is one."""
-        if tags.UID not in self.client.get_registered_model(self.name).tags:
+    def _ensure_uid(self, model: Registered) -> None:
+        """Only the holder of the claim writes it, so that there is one. ``model`` was read before the claim was taken."""
+        if tags.UID not in model.tags and tags.UID not in self.client.get_registered_model(self.name).tags:
             registry.set_tags(self.client, self.name, {tags.UID: uuid.uuid4().hex})
 
     def _hold(self, reason: str, plan: Plan, model: Registered) -> None:

@@ -21,7 +21,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,7 @@ class Claim:
     ttl: float
     _client: MlflowClient
     _clock: Callable[[], float]
+    left_over: list[tuple[str, str]] = field(default_factory=list)
 
     def check(self) -> None:
         """Make sure that nobody else took over, and push the end out where it is time. ClaimHeldError where it is lost.
@@ -102,6 +103,8 @@ class Claim:
 
         with suppress(MlflowException):
             self._push(0.0)
+            for run_id, name in self.left_over:  # only now: while it was held, the work it is held for comes first
+                self._client.delete_tag(run_id, name)
 
     def _push(self, until: float) -> None:
         for run_id, number in self.places:
@@ -127,7 +130,10 @@ def acquire(
     claim = Claim(key, holder, (), starts + ttl, ttl, client, clock)
     try:
         for run in runs:
-            claim.places += ((run.info.run_id, _win(client, run, holder, key, ttl)),)
+            number = _win(client, run, holder, key, ttl)
+            claim.places += ((run.info.run_id, number),)
+            if _until(number - 1) in run.data.tags:
+                claim.left_over.append((run.info.run_id, _until(number - 1)))
         if sum(number for _, number in claim.places) >= rotate_at:
             _rotate(claim, experiment_id)
     except BaseException:
@@ -159,8 +165,6 @@ def _win(client: MlflowClient, run: Run, holder: Holder, key: str, ttl: float) -
         client.log_param(run.info.run_id, f"claim.{last + 1}", value)
     except MlflowException as error:
         raise ClaimHeldError(f"another process was faster to take {key}") from error
-    if _until(last) in run.data.tags:
-        client.delete_tag(run.info.run_id, _until(last))
     return last + 1
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, cast
+from weakref import WeakKeyDictionary
 
 from speech_mlflow.promotion.claim import TARGET
 from speech_mlflow.promotion.events import EventKind, PromotionEvent
@@ -52,10 +53,16 @@ _STATUS: Mapping[str, Literal["FINISHED", "FAILED", "KILLED"]] = {
 
 
 def experiment(client: MlflowClient) -> str:
-    """Id of the experiment of promotions, made where it is missing."""
+    """Id of the experiment of promotions, made where it is missing. It is looked up once a minute for each client."""
     from speech_mlflow.tracking.store import ensure_experiment
 
-    return ensure_experiment(client, EXPERIMENT)
+    known = _experiments.get(client)
+    if known is None or monotonic() - known[1] > 60.0:
+        known = _experiments[client] = (ensure_experiment(client, EXPERIMENT), monotonic())
+    return known[0]
+
+
+_experiments: WeakKeyDictionary[MlflowClient, tuple[str, float]] = WeakKeyDictionary()
 
 
 @dataclass
@@ -76,7 +83,7 @@ class Journal:
 
         store = Store(client, experiment_id)
         version, observed = plan.desired.record, plan.observed
-        begun = runs.begin(
+        begun = runs.start(
             store,
             runs.Work(
                 tags.KIND_PROMOTION,
@@ -94,7 +101,6 @@ class Journal:
                 },
                 description=plan.render(),
             ),
-            force=True,
         )
         journal = cls(client, experiment_id, begun.id, plan)
         runs.log(

@@ -116,6 +116,11 @@ def begin(store: Store, work: Work, *, force: bool = False, again: bool = False,
     return Begun(_create(store, work, 1 + max((attempt_of(run) for run in runs), default=0)), "new")
 
 
+def start(store: Store, work: Work) -> Begun:
+    """A new run for work that is its own each time: earlier runs of the same key are not asked for."""
+    return Begun(_create(store, work, 1), "new")
+
+
 def settle(store: Store, begun: Begun) -> Begun:
     """Decide which run goes on where two processes began the same work at once: the oldest. The other run is deleted.
 
