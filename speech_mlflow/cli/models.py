@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from speech_mlflow.cli.app import App, command, entity, percent, table
+from speech_mlflow.cli.difference import diff
 from speech_mlflow.cli.expiring import expiring
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ models.add_command(expiring)
 @models.command("list")
 @click.option("--name", help="Only this registered model.")
 @command
+models.add_command(diff)
 def list_(app: App, name: str | None) -> None:
     """List registered versions: stage or aliases, WER, the service's model and the endpoint that serves it.
 

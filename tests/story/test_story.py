@@ -157,6 +157,20 @@ def test_commands_print_what_is_shown(demo: Demo, command: str) -> None:
     assert head == re.sub(r"[0-9a-f]{16}\b", "ID", printed.strip().splitlines()[0]).split()
 
 
+def test_five_questions_are_answered_by_a_line_each(demo: Demo) -> None:
+    section = README.partition("## Five questions")[2].partition("\n## ")[0]
+    commands = re.findall(r"\| `(speech-mlflow .*)` \|", section)
+    data, best, serves, past, changed = (json.loads(demo.run(*command.split(), "--json").stdout) for command in commands)
+    training = {node["title"] for node in data["nodes"] if node["facts"].get("context") == "training"}
+    assert training == {"training-audio-and-transcripts", "training-related-text", "training-pronunciations"}
+    assert best[0]["versions"] == [f"{MODEL}/2"]
+    assert [one["value"] for one in best] == sorted(line["wer"] for line in demo.first["models"])
+    assert {tuple(one["serves"]) for one in serves} == {(f"{MODEL}/1",)}
+    assert (past[0]["version"], past[0]["result"], bool(past[0]["who"])) == ("1", "served", True)
+    assert len(changed["data_added"]) == 3
+    assert changed["wer"]["testing"] == [demo.first["models"][number]["wer"] for number in (1, 2)]
+
+
 @pytest.mark.parametrize("program", blocks("python"), ids=lambda text: text.splitlines()[0 if "def " in text else -1][:40])
 def test_programs_run(demo: Demo, program: str) -> None:
     corpus = demo.directory / "clinic"
