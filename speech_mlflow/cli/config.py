@@ -15,7 +15,11 @@ from speech_mlflow.settings import FILE
 
 @click.group()
 def config() -> None:
-    """Show the settings and where each came from."""
+    """Show the settings and where each came from.
+
+    \b
+    speech-mlflow config show
+    """
 
 
 @config.command()

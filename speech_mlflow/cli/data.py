@@ -25,7 +25,12 @@ kind_option = click.option(
 
 @click.group()
 def data() -> None:
-    """Check, upload and list data sets."""
+    """Check, upload and list data sets.
+
+    \b
+    speech-mlflow data check recordings/ terms.txt
+    speech-mlflow data upload recordings/ --name clinic-train
+    """
 
 
 @data.command()

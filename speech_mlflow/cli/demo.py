@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speech_mlflow.cli.app import App, fields, percent, table
+from speech_mlflow.cli.main import of_run
 from speech_mlflow.errors import PromotionError, SpeechMlflowError
 from speech_mlflow.progress import Progress, silent
 from speech_mlflow.settings import FILE, Settings
@@ -72,8 +73,8 @@ class Story:
     help="Where the demo keeps everything.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-@click.option("--debug", is_flag=True, help="Show traces and log everything but secrets.")
-def demo(directory: Path, as_json: bool, debug: bool) -> None:
+@of_run
+def demo(directory: Path, as_json: bool) -> None:
     """Show the whole story on example data, with no account: upload, train, test, promote, deploy, roll back.
 
     Run it again in the same directory and it finds its own work: nothing is made twice.

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 @click.group(invoke_without_command=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default="a free one", help="Port to listen on.")
-@click.option("--dir", "directory", type=click.Path(path_type=Path), default=Path(".speech-mlflow"), show_default=True)
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    default=Path(".speech-mlflow"),
+    show_default=True,
+    help="Where it keeps its state.",
+)
 @click.option("--key", envvar="SPEECH_MLFLOW_EMULATOR_KEY", help="Key that clients must send; default: a random one.")
 @click.pass_context
 def emulator(context: click.Context, host: str, port: int, directory: Path, key: str | None) -> None:
@@ -47,7 +54,11 @@ def emulator(context: click.Context, host: str, port: int, directory: Path, key:
 @emulator.command()
 @command
 def status(app: App) -> None:
-    """Say whether the offline service of the state directory runs, and where."""
+    """Say whether the offline service of the state directory runs, and where.
+
+    \b
+    speech-mlflow emulator status --json
+    """
     from speech_mlflow.emulator.process import find
 
     address = find(app.settings.state_dir)
@@ -60,7 +71,11 @@ def status(app: App) -> None:
 @emulator.command()
 @command
 def stop(app: App) -> None:
-    """Stop the offline service of the state directory; its state stays."""
+    """Stop the offline service of the state directory; its state stays.
+
+    \b
+    speech-mlflow emulator stop
+    """
     from speech_mlflow.emulator.process import stop as stop_service
 
     stopped = stop_service(app.settings.state_dir)
@@ -70,7 +85,11 @@ def stop(app: App) -> None:
 @emulator.command()
 @command
 def coverage(app: App) -> None:
-    """Print which operations and rules of the service are emulated, and which are not."""
+    """Print which operations and rules of the service are emulated, and which are not.
+
+    \b
+    speech-mlflow emulator coverage
+    """
     from speech_mlflow.emulator.coverage import coverage as read
 
     covered = read()

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def evaluations() -> None:
-    """List and show the evaluations of the service."""
+    """List and show the evaluations of the service.
+
+    \b
+    speech-mlflow evaluations list
+    """
 
 
 @evaluations.command("list")

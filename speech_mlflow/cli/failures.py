@@ -60,8 +60,12 @@ def suggest(error: click.ClickException) -> click.ClickException:
 
 
 def _next_step(error: Exception) -> str:
-    from speech_mlflow.errors import EmulatorError, ServiceError, TrackingError
+    from speech_mlflow.errors import DataError, EmulatorError, ServiceError, SettingsError, TrackingError
 
+    if isinstance(error, DataError):
+        return "mend what is named, and run it again; `speech-mlflow data check` looks at whole data sets"
+    if isinstance(error, SettingsError):
+        return "`speech-mlflow config show` shows the settings and where each came from"
     if isinstance(error, (ServiceError, EmulatorError, TrackingError)):
         return "`speech-mlflow doctor` looks for the cause; --debug shows the trace"
     return "run it again with --debug to see the trace"

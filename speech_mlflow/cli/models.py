@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """List custom models and base models."""
+    """List custom models and base models.
+
+    \b
+    speech-mlflow models list
+    speech-mlflow models base --locale en-US
+    """
 
 
 models.add_command(expiring)

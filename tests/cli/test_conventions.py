@@ -1,0 +1,211 @@
+"""What holds for every command: examples, shared options, errors in words, no secrets, colours off when asked, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from speech_mlflow.emulator.options import StateProgress
+from tests.cli.test_cli import run
+from tests.cli.walking import ALL, GROUPS, LEAVES, options
+from tests.fixtures.emulator import RunningEmulator
+from tests.tools import require_tool
+
+CANARY = "canary-key-0815-4711"
+SHARED = {"--json", "--debug", "--no-color"}
+VERBS = {"base", "best", "check", "copy", "coverage", "diff", "expiring", "list", "schema", "show", "status", "stop", "upload"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_help_says_what_the_command_is_for_and_gives_an_example(name: str) -> None:
+    text = ALL[name].help or ""
+    assert re.match(r"[A-Z].+[.:?]", text.split("\n\n")[0].replace("\n", " ")), name
+    assert re.search(rf"^\s*speech-mlflow {re.escape(name)}(\s|$)", text, re.MULTILINE), f"no example of {name}"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_option_is_explained(name: str) -> None:
+    silent = [option for option, known in options(ALL[name]).items() if not known.help and not known.hidden]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_command_has_the_shared_options(name: str) -> None:
+    assert set(options(LEAVES[name])) >= SHARED
+
+
+def test_groups_are_nouns_and_what_is_in_them_is_said_in_known_words() -> None:
+    assert {name.split()[1] for name in ALL if " " in name} <= VERBS
+    assert all(isinstance(ALL[name], click.Group) for name in GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian"], "Did you mean 'train'?"),
+        (["models", "lsit"], "Did you mean 'list'?"),
+        (["models", "list", "--nmae", "x"], "--name"),
+        (["promote", "clinic"], "clinic-en-us/2"),
+    ],
+)
+def test_what_is_misspelt_is_a_usage_error_that_names_the_nearest(arguments: list[str], said: str, tmp_path: Path) -> None:
+    failed = run(*arguments, cwd=tmp_path, code=2)
+    assert said in failed.stderr
+    assert "--help' for help" in failed.stderr
+    assert failed.stdout == ""
+
+
+def test_an_error_is_one_line_with_the_cause_and_one_with_the_next_step(tmp_path: Path) -> None:
+    done = run("transcribe", __file__, "--endpoint-id", "x", "--endpoint", "http://127.0.0.1:9", cwd=tmp_path, code=3, **KEY)
+    assert re.fullmatch(r"error: .+\n  → .+\n", done.stderr)
+
+
+def test_an_error_of_mlflow_is_shown_in_the_same_way(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("this is no database, and it is long enough to be looked at as one" * 9)
+    done = run("models", "list", cwd=tmp_path, code=1)
+    *_, cause, step = done.stderr.splitlines()
+    assert re.match(r"error: \w+: ", cause)
+    assert step.startswith("  → ")
+    assert "Traceback" not in done.stderr
+
+
+KEY = {"SPEECH_MLFLOW_KEY": CANARY}
+
+
+def test_debug_shows_trace_and_log_without_the_key(emulator: RunningEmulator, tmp_path: Path) -> None:
+    refused = run("models", "base", "--debug", "--endpoint", emulator.url, cwd=tmp_path, code=1, **KEY)
+    assert "Traceback (most recent call last)" in refused.stderr
+    assert "DEBUG" in refused.stderr
+    assert "error: " in refused.stderr.splitlines()[-2]
+    assert CANARY not in refused.stdout + refused.stderr
+
+
+def test_debug_hides_the_right_key_and_signed_links_too(emulator: RunningEmulator, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("good morning\n", "utf-8-sig")
+    key = emulator.key.get_secret_value()
+    done = run(
+        *("data", "upload", str(words), "--kind", "Language", "--debug", "--endpoint", emulator.url),
+        cwd=tmp_path,
+        SPEECH_MLFLOW_KEY=key,
+    )
+    assert "DEBUG speech_mlflow.service" in done.stderr or "DEBUG httpcore" in done.stderr
+    assert key not in done.stdout + done.stderr
+    assert not re.search(r"sig=(?!\*)", done.stderr)
+
+
+def test_progress_in_a_pipe_is_plain_lines_and_stdout_is_the_result_alone(emulator: RunningEmulator, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("good evening\n", "utf-8-sig")
+    key = emulator.key.get_secret_value()
+    common = ("data", "upload", str(words), "--kind", "Language", "--endpoint", emulator.url)
+    done = run(*common, "--json", cwd=tmp_path, SPEECH_MLFLOW_KEY=key)
+    assert json.loads(done.stdout)["status"] == "Succeeded"
+    assert done.stderr == ""
+    done = run(*common, cwd=tmp_path, SPEECH_MLFLOW_KEY=key)
+    assert not set("\r\x1b") & set(done.stdout + done.stderr)
+
+
+def in_terminal(*arguments: str, cwd: Path, **environ: str) -> str:
+    """What a command writes to a terminal."""
+    import pty
+
+    parent, child = pty.openpty()
+    variables = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
+    variables |= {"TERM": "xterm-256color", "COLUMNS": "200", **environ}
+    command = [sys.executable, "-m", "speech_mlflow", *arguments]
+    with subprocess.Popen(command, stdin=child, stdout=child, stderr=child, cwd=cwd, env=variables) as process:
+        os.close(child)
+        written = b""
+        while True:
+            try:
+                piece = os.read(parent, 65536)
+            except OSError:  # how Linux says that the other end was closed
+                break
+            if not piece:
+                break
+            written += piece
+        process.wait(60)
+    os.close(parent)
+    return written.decode()
+
+
+COLORS = re.compile(r"\x1b\[(\d+;)*(3[0-7]|9[0-7]|38)(;\d+)*m")
+
+
+def test_colours_are_off_when_asked(tmp_path: Path) -> None:
+    assert COLORS.search(in_terminal("doctor", cwd=tmp_path))
+    assert not COLORS.search(in_terminal("doctor", "--no-color", cwd=tmp_path))
+    assert not COLORS.search(in_terminal("doctor", cwd=tmp_path, NO_COLOR="1"))
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_training_that_the_same_command_goes_on_with(
+    start_emulator: Callable[..., RunningEmulator], tmp_path: Path
+) -> None:
+    service = start_emulator(progress=StateProgress("seconds", 3))
+    words = tmp_path / "words.txt"
+    words.write_text("take two tablets of aspirin\n" * 3, "utf-8-sig")
+    command = [sys.executable, "-m", "speech_mlflow", "train", str(words), "--name", "clinic", "--endpoint", service.url]
+    environ = {**os.environ, "SPEECH_MLFLOW_KEY": service.key.get_secret_value()}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True)
+    until(lambda: bool(service.api.get("/models").json()["values"]))
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again to pick it up" in said
+    assert "Traceback" not in said
+    done = subprocess.run([*command, "--json"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["version"] == "1"
+    assert len(service.api.get("/models").json()["values"]) == 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completion_prints_a_script_for_each_shell(shell: str, tmp_path: Path) -> None:
+    document = json.loads(run("completion", shell, "--json", cwd=tmp_path).stdout)
+    assert document["shell"] == shell
+    assert f"_SPEECH_MLFLOW_COMPLETE={shell}_complete" in document["script"].replace("$env:", "").replace(' = "', "=")
+
+
+def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+    bash = require_tool("bash")
+    (tmp_path / "completion.sh").write_text(run("completion", "bash", cwd=tmp_path).stdout)
+    program = tmp_path / "speech-mlflow"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m speech_mlflow "$@"\n')
+    program.chmod(0o755)
+    script = """
+        source ./completion.sh
+        ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _speech_mlflow_completion $1; echo "${COMPREPLY[@]}"; }
+        ask speech-mlflow prom
+        ask speech-mlflow models l
+        ask speech-mlflow train --wei
+    """
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([bash, "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert done.stdout.split("\n")[:3] == ["promote", "list", "--weight"], done.stderr
+
+
+def test_powershell_is_answered_with_values_and_tips(tmp_path: Path) -> None:
+    def completed(words: str, word: str) -> list[str]:
+        environ = {"_SPEECH_MLFLOW_COMPLETE": "powershell_complete", "COMP_WORDS": words, "COMP_CWORD": word}
+        return run(cwd=tmp_path, **environ).stdout.splitlines()
+
+    assert completed("speech-mlflow prom", "prom")[0].startswith("promote\t")
+    assert completed("speech-mlflow completion ", "")[-1] == "powershell\tpowershell"
