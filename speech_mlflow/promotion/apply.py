@@ -280,7 +280,7 @@ class _Apply:
 
     def _ask_gates(self, plan: Plan, writer: Writer) -> Plan:
         candidate = read_candidate(self.speech, self.client, writer.model, plan.desired, plan.observed, self.target)
-        decisions = gates.evaluate(candidate, manager=self.options.manager)
+        decisions = gates.evaluate(candidate, manager=self.options.manager, keep=writer.keep)
         override = candidate.version.tags.get(OVERRIDE)
         writer.run.record_gates(
             decisions,

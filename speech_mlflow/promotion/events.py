@@ -8,6 +8,7 @@ stays the same.
 from __future__ import annotations
 
 import logging
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,13 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from speech_mlflow.plugins import call, plugin_manager
+from speech_mlflow.promotion.patience import within
 
 if TYPE_CHECKING:
     import pluggy
+
+PLUGIN_SECONDS = 4.0
+"""How long a plugin may take over an event; one that takes longer goes on by itself, and nobody waits for it."""
 
 EventKind = Literal[
     "served",
@@ -73,8 +78,26 @@ def notify(event: PromotionEvent, *, manager: pluggy.PluginManager | None = None
     manager = plugin_manager() if manager is None else manager
     for implementation in manager.hook.promotion_event.get_hookimpls():
         try:
-            call(implementation, event)
+            _tell(implementation, event)
         except Exception as error:  # a plugin may raise anything
             log.warning("plugin %s failed in promotion_event: %s: %s", implementation.plugin_name, type(error).__name__, error)
     if on_event is not None:
         on_event(event)
+
+
+_at_work: dict[pluggy.HookImpl, threading.Lock] = {}
+
+
+def _tell(implementation: pluggy.HookImpl, event: PromotionEvent) -> None:
+    """Tell one plugin, one event at a time. While it hangs in an earlier one it is told no other: no threads pile up."""
+    at_work = _at_work.setdefault(implementation, threading.Lock())
+    if not at_work.acquire(timeout=PLUGIN_SECONDS):
+        raise TimeoutError("it has not done with an earlier event")
+
+    def tell() -> None:
+        try:
+            call(implementation, event)
+        finally:
+            at_work.release()
+
+    within(PLUGIN_SECONDS, tell)

@@ -3,37 +3,51 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING
 
+from speech_mlflow.errors import ClaimHeldError
 from speech_mlflow.plugins import call, plugin_manager
 from speech_mlflow.promotion.champion import champion_decisions
 from speech_mlflow.promotion.decisions import Candidate, Decision
 from speech_mlflow.promotion.evidence import TestEvidence, alike
+from speech_mlflow.promotion.options import Stopped
+from speech_mlflow.promotion.patience import within
 from speech_mlflow.promotion.plan import APPROVED_BY
 
 if TYPE_CHECKING:
     import pluggy
 
 DAY = 86_400.0
+GATE_SECONDS = 300.0
+"""How long a gate may think."""
 log = logging.getLogger(__name__)
 
 
 def evaluate(
-    candidate: Candidate, *, manager: pluggy.PluginManager | None = None, raising: bool = False
+    candidate: Candidate,
+    *,
+    manager: pluggy.PluginManager | None = None,
+    raising: bool = False,
+    seconds: float = GATE_SECONDS,
+    keep: Callable[[], None] | None = None,
 ) -> tuple[Decision, ...]:
     """What all gates say, built-in ones first. A gate says nothing by returning None.
 
-    A gate that raises has said no; with ``raising`` its error comes out of here instead.
+    A gate that raises, or does not answer within ``seconds``, has said no; with ``raising`` its error comes out of here
+    instead. ``keep`` is called every second while a gate thinks; what it raises comes out of here.
     """
     manager = plugin_manager() if manager is None else manager
     said: list[Decision] = []
     for implementation in manager.hook.promotion_gate.get_hookimpls():
         name = implementation.plugin_name
         try:
-            answer = call(implementation, candidate)
+            answer = within(seconds, partial(call, implementation, candidate), keep)
             said += _decisions(answer)
+        except (Stopped, ClaimHeldError):  # by ``keep``: that is not what the gate said
+            raise
         except Exception as error:  # a plugin may raise anything, and what cannot judge has not passed
             if raising:
                 raise

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+SECONDS = 5.0
+"""How long a gate may think while an MLflow server waits for it."""
+
+
 @dataclass(frozen=True)
 class Move:
     """What a request to MLflow asks for: that a version be served."""
@@ -69,7 +73,7 @@ def refusal(client: MlflowClient, move: Move, target: Target, *, manager: pluggy
         return None
     observed = Observed(None, published_version=published)
     held = hold_of(version, model, target, observed)
-    decisions = gates.evaluate(read_recorded(client, model, version, target), manager=manager, raising=True)
+    decisions = gates.evaluate(read_recorded(client, model, version, target), manager=manager, raising=True, seconds=SECONDS)
     reasons = [f"it is held back: {held}"] if held else []
     reasons += [f"gate {one.gate}: {one.reason}" for one in gates.refused(decisions)]
     return _sentence(model, version, reasons) if reasons else None

@@ -70,6 +70,10 @@ class Writer:
                 raise WaitTimeoutError(f"endpoint {endpoint_id} is still {entity.status} after {waited:.0f} s", entity=entity)
             self.options.pause(next_poll(waited, retry_after), self.claim.check)
 
+    def keep(self) -> None:
+        """Go on holding the claim while something else takes its time; Stopped where the promotion is told to end."""
+        self.options.pause(0.0, self.claim.check)
+
     def report(self, step: str, detail: str, seconds: float = 0.0) -> None:
         """Tell where the promotion is."""
         name = f"{self.target.key(self.model.name)}: {step}"
@@ -107,10 +111,10 @@ class Writer:
         return seen.endpoint
 
     def _patch(self, endpoint: EndpointState, version: Version) -> EndpointState:
-        self.claim.check()
         now = state_of(self.speech.endpoints.get(endpoint.id))
         if now.model_id not in {endpoint.model_id, version.tags.get(tags.MODEL_ID)}:
             raise StalePlanError(f"somebody else changed the model of endpoint {endpoint.id} just now")
+        self.claim.check()  # the last thing before the write: a process may be paused while it reads
         changed = self.speech.endpoints.update(
             endpoint.id, model=version.tags[tags.MODEL_ID], custom_properties=self._properties(version)
         )
