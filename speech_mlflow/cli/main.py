@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -106,7 +107,7 @@ def cli() -> None:
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 ok, 1 error, 2 usage, 3 bad input data, 4 a gate said no, 5 changes pending,
-    130 stopped by Ctrl-C."""
+    130 stopped by Ctrl-C, 143 by SIGTERM."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = set(itertools.takewhile(lambda argument: argument != "--", arguments))
     if "--no-color" in options:
@@ -117,16 +118,25 @@ def run(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which is to undo and release as Ctrl-C does."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
+
+
 def _run(arguments: list[str], debug: bool) -> Any:
     from speech_mlflow.cli import failures
 
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         if not {"-h", "--help", "--version"} & set(arguments):
             failures.start_log(debug)
         return cli.main(args=arguments, prog_name="speech-mlflow", standalone_mode=False)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         click.echo("\nstopped; what the service has begun goes on there: run the same command again to pick it up", err=True)
-        return 130
+        return 143 if isinstance(error, _Terminated) or isinstance(error.__cause__, _Terminated) else 130
     except BrokenPipeError:
         return 1
     except Exception as error:  # the last place to say it in words

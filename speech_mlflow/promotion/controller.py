@@ -9,6 +9,7 @@ only makes it look sooner.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import signal
 import threading
@@ -45,6 +46,8 @@ BACKOFF_FIRST, BACKOFF_MAX = 1.0, 300.0
 """Seconds before a target is tried again after an error: doubled each time, with full jitter."""
 CLAIM_SECONDS = 2.0
 """Seconds before a target is looked at again that another process works on."""
+GRACE_SECONDS = 4.0
+"""How long work may take to end after a signal."""
 WORKERS = 4
 REST_SECONDS = 0.2
 """At the least between two looks at everything: whoever wakes the controller all the time must not keep MLflow busy."""
@@ -381,21 +384,34 @@ def watch(
 
 @contextmanager
 def _stopped_by_signals(controller: Controller, wanted: bool) -> Iterator[None]:
-    """The first signal ends the controller in order, the second one at once."""
+    """The first signal ends the controller in order, or in the middle of its work where that waits for an answer that does
+    not come; the second one ends it at once."""
     if not wanted or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
+    over = threading.Event()
+
     def ended(number: int, frame: object) -> None:
         for each, handler in before.items():
             signal.signal(each, handler)
         controller.stop()
+        threading.Thread(target=_end_anyway, args=(over, number), daemon=True).start()
 
     for number in before:
         signal.signal(number, ended)
     try:
         yield
     finally:
+        over.set()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_anyway(over: threading.Event, number: int) -> None:
+    """A thread cannot be ended from outside, and a promotion may be: the next process goes on with it."""
+    if not over.wait(GRACE_SECONDS):
+        log.warning("ended in the middle of its work, which waits for an answer; the next one goes on with it")
+        logging.shutdown()
+        os._exit(128 + number)
