@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -45,6 +46,7 @@ class App:
 
     settings: Settings
     json: bool
+    out: TextIO = field(default_factory=lambda: sys.stdout)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def speech(self) -> SpeechClient:
@@ -86,7 +88,14 @@ class App:
     def emit(self, document: Any, human: Callable[[], None]) -> None:
         """Print the result: one JSON document under ``--json``, otherwise what ``human`` prints."""
         if self.json:
-            click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+            click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False), file=self.out)
+        else:
+            human()
+
+    def emit_line(self, document: Any, human: Callable[[], None]) -> None:
+        """Print one of many results: a JSON document on a line of its own under ``--json``."""
+        if self.json:
+            click.echo(json.dumps(document, default=str, ensure_ascii=False), file=self.out)
         else:
             human()
 
@@ -133,7 +142,9 @@ def command(function: F) -> F:
         hide([settings.key.get_secret_value()] if settings.key else [])
         app = App(settings, as_json)
         try:
-            return function(app, *args, **kwargs)
+            # under --json stdout is for the document alone, whatever a plugin or a library prints
+            with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+                return function(app, *args, **kwargs)
         finally:
             app.close()
 

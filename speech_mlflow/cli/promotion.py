@@ -170,12 +170,13 @@ def watch(app: App, models: tuple[str, ...], until_idle: bool, listen: str | Non
     app.confirm_cost(COSTS, yes=yes)
     stop = threading.Event()
 
-    def hear(event: PromotionEvent) -> None:
-        if app.json:
-            click.echo(json.dumps(event.to_dict(), default=str))
-        elif event.kind != "idle" or until_idle:
+    def show(event: PromotionEvent) -> None:
+        if event.kind != "idle" or until_idle:
             subject = f"{event.registered_model} " if event.registered_model else ""
             click.echo(f"{time.strftime('%H:%M:%S')} {subject}{event.kind}: {event.reason}")
+
+    def hear(event: PromotionEvent) -> None:
+        app.emit_line(event.to_dict(), lambda: show(event))
         if until_idle and event.kind == "idle":
             stop.set()
 
