@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 256 * 1024
 ENTITIES = frozenset({"registered_model", "model_version", "model_version_tag", "model_version_alias"})
 """What MLflow's webhooks may be about, as far as promotion cares."""
+QUIET_SECONDS = 60.0
 SPEECH_EVENT = "x-microsoftspeechservices-event"
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,512}")
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
@@ -76,6 +77,7 @@ class Receiver:
         self._controller = controller
         self._clock = clock
         self._seen = Seen()
+        self._said = float("-inf")
         self._outcomes: Counter[tuple[str, str]] = Counter()
 
     def app(self) -> Starlette:
@@ -159,8 +161,11 @@ class Receiver:
     # --- small things ----------------------------------------------------------------------------------------------------
 
     def _stranger(self, sender: str, error: UnsignedError) -> Response:
-        """The same answer whatever was wrong; the log says what."""
-        log.warning("a call to /%s is refused: %s", sender, error)
+        """The same answer whatever was wrong; the log says what, of a flood once a minute."""
+        loud = time.monotonic() - self._said > QUIET_SECONDS
+        log.log(logging.WARNING if loud else logging.DEBUG, "a call to /%s is refused: %s", sender, error)
+        if loud:
+            self._said = time.monotonic()
         return self._answer(sender, "unsigned", 401, "not signed by a secret of this receiver\n")
 
     def _answer(self, sender: str, outcome: str, status: int, text: str = "") -> Response:
@@ -199,5 +204,5 @@ async def _body(request: Request) -> bytes | None:
 def _json(body: bytes) -> object:
     try:
         return json.loads(body)
-    except ValueError:  # signed, and still no JSON: a hint without content
+    except (ValueError, RecursionError):  # signed, and still no JSON: a hint without content
         return None
