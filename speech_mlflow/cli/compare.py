@@ -227,7 +227,7 @@ def _show_evaluators(document: dict[str, Any]) -> None:
         table(
             ["evaluator", "metric", *(line["model"] for line in models)],
             [
-                (name, metric, *(f"{line['evaluators'].get(name, {}).get(metric, math.nan):.4g}" for line in models))
+                (name, metric, *(_number(line["evaluators"].get(name, {}).get(metric)) for line in models))
                 for name, metric in metrics
             ],
             right=[line["model"] for line in models],
@@ -235,6 +235,10 @@ def _show_evaluators(document: dict[str, Any]) -> None:
     failed = {(name, reason) for line in models for name, reason in line["failed_evaluators"].items()}
     for name, reason in sorted(failed):
         click.echo(f"evaluator {name} failed: {reason}", err=True)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _show_changed(pair: dict[str, Any], how: str, changed: list[dict[str, Any]]) -> None:
