@@ -27,12 +27,12 @@ def models() -> None:
 
 
 models.add_command(expiring)
+models.add_command(diff)
 
 
 @models.command("list")
 @click.option("--name", help="Only this registered model.")
 @command
-models.add_command(diff)
 def list_(app: App, name: str | None) -> None:
     """List registered versions: stage or aliases, WER, the service's model and the endpoint that serves it.
 
