@@ -14,8 +14,8 @@ from speech_mlflow.errors import DataError, SpeechMlflowError
 from speech_mlflow.settings import FILE
 
 if TYPE_CHECKING:
+    from speech_mlflow.pipeline.project import Project
     from speech_mlflow.pipeline.records import Outcome, Outlook, PipelineResult
-    from speech_mlflow.pipeline.running import Project
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 SIGNS = {
@@ -64,7 +64,7 @@ def run(
     speech-mlflow run --until gates --yes --summary summary.md      for a pull request
     """
     from speech_mlflow.pipeline.declared import anchored, read
-    from speech_mlflow.pipeline.running import Project
+    from speech_mlflow.pipeline.project import Project
 
     path = Path(FILE) if settings_file is None else settings_file
     pipeline = read(path)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from speech_mlflow.pipeline.declared import Pipeline, SettingsFile, read
+    from speech_mlflow.pipeline.project import Project
     from speech_mlflow.pipeline.records import Outcome, Outlook, PipelineResult
-    from speech_mlflow.pipeline.running import Project
     from speech_mlflow.pipeline.summary import markdown
 
 _HOME = {
@@ -19,7 +19,7 @@ _HOME = {
     "Outlook": "records",
     "Pipeline": "declared",
     "PipelineResult": "records",
-    "Project": "running",
+    "Project": "project",
     "SettingsFile": "declared",
     "markdown": "summary",
     "read": "declared",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from speech_mlflow.pipeline import summary
-from speech_mlflow.pipeline.records import PipelineResult, Stage
+from speech_mlflow.pipeline.records import PipelineResult
 from speech_mlflow.pipeline.world import World
 from speech_mlflow.tracking import runs, tags
 from speech_mlflow.tracking.runs import PARENT_RUN, Measured, Work
@@ -25,7 +25,6 @@ class Parent:
     """The parent run; there is none until :meth:`id` is asked for."""
 
     world: World
-    until: Stage
     _begun: Begun | None = None
 
     @property
@@ -80,7 +79,7 @@ class Parent:
             tags={tags.RESOURCE: world.speech.resource, tags.LOCALE: world.settings.locale},
         )
         self._begun = begun = runs.settle(store, runs.begin(store, work, without=finished))
-        params = {"models": list(pipeline.models), "tests": list(pipeline.tests), "until": self.until}
+        params = {"models": list(pipeline.models), "tests": list(pipeline.tests)}
         runs.log(store, begun.id, params=params, known_params=begun.run.data.params)
 
     def _key(self) -> str:
@@ -98,5 +97,4 @@ class Parent:
             declared=world.pipeline.model_dump(mode="json"),
             data=data,
             targets=json.loads(json.dumps(targets, default=str)),
-            until=self.until,
         )

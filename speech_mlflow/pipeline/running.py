@@ -6,65 +6,27 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from speech_mlflow.errors import CorpusError, GateError, PromotionError, SpeechMlflowError
+from speech_mlflow.errors import CorpusError, GateError, PromotionError, ServiceError, SpeechMlflowError
 from speech_mlflow.pipeline import looking
-from speech_mlflow.pipeline.declared import Pipeline
 from speech_mlflow.pipeline.looking import Job, Training
 from speech_mlflow.pipeline.measuring import measurements
 from speech_mlflow.pipeline.parent import Parent
 from speech_mlflow.pipeline.records import STAGES, Judged, Outcome, Outlook, PipelineResult, Stage
 from speech_mlflow.pipeline.world import World
-from speech_mlflow.progress import Progress, silent
 from speech_mlflow.promotion import usecases
 from speech_mlflow.promotion.options import Options
-from speech_mlflow.settings import Settings
-from speech_mlflow.workflow.failing import is_final
 
 if TYPE_CHECKING:
-    from speech_mlflow.service import SpeechClient
+    from speech_mlflow.pipeline.project import Project
     from speech_mlflow.workflow import TestResult
 
 T = TypeVar("T")
-OnOutcome = Callable[[Outcome], None]
 
 
 @dataclass
-class Project:
-    """A declared project with the world it is carried out in.
-
-    ``directory`` is where the settings file lies; ``who`` is recorded with promotions; ``progress`` hears of long steps and
-    ``on_outcome`` of each step that is over.
-    """
-
-    speech: SpeechClient
-    settings: Settings
-    pipeline: Pipeline
-    directory: Path = Path()
-    who: str = "unknown"
-    progress: Progress = silent
-    on_outcome: OnOutcome = lambda outcome: None
-
-    def plan(self, until: Stage = "promote") -> list[Outlook]:
-        """What a run would do, each step with the reason. Nothing is written, in MLflow or in the service."""
-        from speech_mlflow.pipeline.planning import plan
-
-        return plan(self.world(), until)
-
-    def run(self, until: Stage = "promote") -> PipelineResult:
-        """Do what is to be done. Errors of steps are in the result and not raised; an interrupt leaves everything to be gone on
-        with: the same call picks it up."""
-        return _Run(self, self.world(), until).go()
-
-    def world(self) -> World:
-        """Connections, declarations and data, read anew."""
-        return World(self.speech, self.settings, self.pipeline, self.directory)
-
-
-@dataclass
-class _Run:
+class Run:
     """One go at a pipeline."""
 
     project: Project
@@ -78,7 +40,7 @@ class _Run:
     final: bool = True
 
     def __post_init__(self) -> None:
-        self.parent = Parent(self.world, self.until)
+        self.parent = Parent(self.world)
         self.pipeline = self.world.pipeline
 
     def go(self) -> PipelineResult:
@@ -296,7 +258,7 @@ class _Run:
         except GateError as error:
             self._over(Outcome(stage, name, "refused", str(error), hint=error.hint, exit_code=error.exit_code))
         except SpeechMlflowError as error:
-            self.final = self.final and is_final(error)
+            self.final = self.final and not (isinstance(error, ServiceError) and error.retryable)
             self._over(_failure(stage, name, error))
         except (MlflowException, OSError) as error:
             self.final = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from speech_mlflow.errors import SettingsError, SpeechMlflowError
 from speech_mlflow.pipeline.declared import AT_SERVICE, Pipeline
+from speech_mlflow.progress import Progress, silent
 from speech_mlflow.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class World:
     settings: Settings
     pipeline: Pipeline
     directory: Path
+    progress: Progress = silent
     _read: dict[tuple[str, Purpose], Corpus | SpeechMlflowError] = field(default_factory=dict)
 
     @cached_property
@@ -130,7 +132,12 @@ class World:
                 raise SettingsError(f"pipeline.data.{name}: the service knows the kind of {declared.path}: leave it out")
             return read_all([declared.path], locale=self.settings.locale, speech=self.speech, purpose=purpose)[0]
         corpus = read_corpus(
-            self.directory / declared.path, locale=self.settings.locale, kind=declared.kind, name=name, purpose=purpose
+            self.directory / declared.path,
+            locale=self.settings.locale,
+            kind=declared.kind,
+            name=name,
+            purpose=purpose,
+            progress=self.progress,
         )
         corpus.check()
         return corpus

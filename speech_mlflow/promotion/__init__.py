@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from speech_mlflow.promotion.options import Options
     from speech_mlflow.promotion.plan import Plan
     from speech_mlflow.promotion.target import Target
-    from speech_mlflow.promotion.usecases import Past, apply_plan, history, plan_for, promote, rollback, target_of
+    from speech_mlflow.promotion.usecases import Past, apply_plan, history, judge, plan_for, promote, rollback, target_of
 
 _HOME = {
     "Applied": "apply",
@@ -32,6 +32,7 @@ _HOME = {
     "Target": "target",
     "apply_plan": "usecases",
     "history": "usecases",
+    "judge": "usecases",
     "plan_for": "usecases",
     "promote": "usecases",
     "resolve": "desired",
@@ -53,6 +54,7 @@ __all__ = [
     "Target",
     "apply_plan",
     "history",
+    "judge",
     "plan_for",
     "promote",
     "resolve",

@@ -56,6 +56,14 @@ def test_on_another_day(speech: SpeechClient, server: ScriptedServer) -> None:
     assert choose_base_model(speech, "en-US", ALL, on=datetime(2026, 4, 1)).display_name == "20250101"
 
 
+def test_newer_ones_are_left_out_by_date(speech: SpeechClient, server: ScriptedServer) -> None:
+    offering(server, model("20250101"), model("20260101"), model("20260201"))
+    before = datetime(2026, 1, 31, tzinfo=timezone.utc)
+    assert choose_base_model(speech, "en-US", ALL, before=before).display_name == "20260101"
+    with pytest.raises(SettingsError, match=r"made before 2025-01-01 .*20250101: it was made on 2025-01-01"):
+        choose_base_model(speech, "en-US", ALL, before=datetime(2025, 1, 1, tzinfo=timezone.utc))
+
+
 def test_a_model_without_an_end_has_none(speech: SpeechClient, server: ScriptedServer) -> None:
     offering(server, model("20200101", ends=None))
     assert choose_base_model(speech, "en-US", ALL).display_name == "20200101"
