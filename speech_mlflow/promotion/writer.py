@@ -6,6 +6,7 @@ has no compare-and-set, so that a small window stays; what falls into it is foun
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from speech_mlflow.promotion.options import Options
 from speech_mlflow.promotion.reading import service_model
 from speech_mlflow.promotion.records import Registered, Version
 from speech_mlflow.promotion.target import Target
+from speech_mlflow.service.resource import CUSTOM_PROPERTIES_MAX
 from speech_mlflow.tracking import tags
 
 if TYPE_CHECKING:
@@ -116,13 +118,14 @@ class Writer:
             raise StalePlanError(f"somebody else changed the model of endpoint {endpoint.id} just now")
         self.claim.check()  # the last thing before the write: a process may be paused while it reads
         changed = self.speech.endpoints.update(
-            endpoint.id, model=version.tags[tags.MODEL_ID], custom_properties=self._properties(version)
+            endpoint.id, model=version.tags[tags.MODEL_ID], custom_properties=self._properties(version, now.properties)
         )
         self.report("write", f"endpoint {endpoint.id} changes to version {version.number}")
         return state_of(changed)
 
-    def _properties(self, version: Version) -> dict[str, str]:
-        return {
+    def _properties(self, version: Version, theirs: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Our mark, beside what others noted on the endpoint: the service takes all properties or none, and few of them."""
+        ours = {
             tags.PROPERTY_MANAGED_BY: tags.MANAGED_BY,
             tags.PROPERTY_UID: self.model.tags[tags.UID],
             tags.PROPERTY_REGISTERED_MODEL: self.model.name[:256],
@@ -130,3 +133,14 @@ class Writer:
             tags.PROPERTY_RUN_ID: self.run.run_id,
             tags.PROPERTY_PLAN: self.run.plan.id,
         }
+        for spare in (tags.PROPERTY_PLAN, tags.PROPERTY_RUN_ID):  # the run in MLflow has both, and names the endpoint
+            if len({**(theirs or {}), **ours}) > CUSTOM_PROPERTIES_MAX:
+                del ours[spare]
+        merged = {**(theirs or {}), **ours}
+        if len(merged) > CUSTOM_PROPERTIES_MAX:
+            raise PromotionError(
+                f"the endpoint has {len(theirs or {})} custom properties of its own; with ours they would be {len(merged)}, "
+                f"and the service takes {CUSTOM_PROPERTIES_MAX}",
+                hint="remove some of them from the endpoint",
+            )
+        return merged
