@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from speech_mlflow.errors import SettingsError
 from speech_mlflow.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,28 @@ def connect(settings: Settings | None = None) -> SpeechClient:
         return SpeechClient(address.url, KeyCredential(address.key), resource=address.resource)
     credential = KeyCredential(settings.key) if settings.key is not None else TokenCredential(tenant_id=settings.tenant)
     return SpeechClient(settings.endpoint, credential, recognition_host=settings.recognition_host)
+
+
+def connect_resource(settings: Settings, name: str) -> SpeechClient:
+    """A connection to the resource that the settings call ``name`` (``[resources.NAME]``); SettingsError where there is none."""
+    from speech_mlflow.service import KeyCredential, SpeechClient, TokenCredential
+
+    resource = settings.resources.get(name)
+    if resource is None:
+        known = ", ".join(sorted(settings.resources)) or "none"
+        raise SettingsError(f"there is no resource {name!r} in the settings", hint=f"[resources.NAME] there are: {known}")
+    key = resource.secret(name)
+    credential = KeyCredential(key) if key is not None else TokenCredential(tenant_id=resource.tenant or settings.tenant)
+    return SpeechClient(resource.endpoint, credential, recognition_host=resource.recognition_host)
+
+
+def resource_id_of(settings: Settings) -> str | None:
+    """The Azure resource id of the settings' own resource, as a copy of a model to another one needs it."""
+    if settings.resource_id is not None or settings.endpoint is not None:
+        return settings.resource_id
+    from speech_mlflow.emulator.process import ensure_running
+
+    return ensure_running(settings.state_dir).resource_id
 
 
 def mlflow_client(settings: Settings | None = None) -> MlflowClient:

@@ -38,6 +38,27 @@ MISSPELT = 0.85
 Origin = Literal["flag", "environment", "file", "default"]
 
 
+class Resource(pydantic.BaseModel):
+    """Another speech resource: ``[resources.NAME]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: str = Field(description="URL of the resource")
+    key: SecretStr | None = Field(default=None, description="its key; none: Microsoft Entra ID")
+    key_variable: str | None = Field(default=None, description="environment variable that holds its key")
+    tenant: str | None = None
+    recognition_host: str | None = None
+
+    def secret(self, name: str, environ: Mapping[str, str] | None = None) -> SecretStr | None:
+        """The key, None for Microsoft Entra ID. SettingsError where its variable is not set."""
+        if self.key_variable is None:
+            return self.key
+        value = (os.environ if environ is None else environ).get(self.key_variable)
+        if not value:
+            raise SettingsError(f"resources.{name}: the environment variable {self.key_variable} is not set")
+        return SecretStr(value)
+
+
 class Settings(pydantic.BaseModel):
     """Everything that can be set. An unknown key is an error."""
 
@@ -74,6 +95,12 @@ class Settings(pydantic.BaseModel):
         default=True, description="an MLflow server with our app refuses moves that the evidence speaks against"
     )
 
+    resource_id: str | None = Field(
+        default=None, description="Azure resource id of the speech resource, /subscriptions/...: to copy models to others"
+    )
+    resources: dict[str, Resource] = Field(
+        default_factory=dict, description="other speech resources by name, for the regions of targets"
+    )
     expiry_days: float = Field(default=30.0, ge=0, description="how many days before a served model expires this is told")
     events_url: str | None = Field(default=None, description="where promotion events are sent, as CloudEvents over HTTP")
     events_secret: SecretStr | None = Field(default=None, description="secret that signs the events")

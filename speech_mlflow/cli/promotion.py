@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from speech_mlflow.promotion.events import PromotionEvent
     from speech_mlflow.promotion.options import Options
     from speech_mlflow.promotion.plan import Plan
+    from speech_mlflow.promotion.regions import Elsewhere, Regions
     from speech_mlflow.promotion.target import Target
+    from speech_mlflow.service import SpeechClient
 
 CHANGES_PENDING = 5
 COSTS = "Hosting an endpoint"
@@ -63,7 +65,8 @@ def promote(app: App, version: str, override: str | None, because: str, yes: boo
             override=override,
             options=_options(progress, because),
         )
-    _report(app, [applied])
+        elsewhere = _regions(app, speech).apply(app.mlflow(), applied, _options(progress, because))
+    _report(app, [applied], elsewhere)
 
 
 @click.command()
@@ -84,7 +87,8 @@ def rollback(app: App, model: str, because: str, yes: bool) -> None:
     with app.progress() as progress:
         options = _options(progress, because)
         applied = usecases.rollback(speech, app.mlflow(), model, _target(app, model), options=options)
-    _report(app, [applied])
+        elsewhere = _regions(app, speech).apply(app.mlflow(), applied, options)
+    _report(app, [applied], elsewhere)
 
 
 @click.command()
@@ -100,12 +104,18 @@ def plan(context: click.Context, app: App, models: tuple[str, ...], exit_code: b
     speech-mlflow plan clinic-en-us --json > plan.json
     """
     plans = _plans(app, models)
-    documents = [one.to_dict() for one in plans]
+    regions = _regions(app, app.speech())
+    elsewhere = [regions.plans(app.mlflow(), one.name, one.target) for one in plans]
+    documents = [
+        {**one.to_dict(), **({"regions": [part.to_dict() for part in parts]} if parts else {})}
+        for one, parts in zip(plans, elsewhere, strict=True)
+    ]
+    everything = [each for one, parts in zip(plans, elsewhere, strict=True) for each in (one, *parts)]
     app.emit(
         documents[0] if len(models) == 1 else documents,
-        lambda: click.echo("\n\n".join(one.render() for one in plans) or "no speech models are registered"),
+        lambda: click.echo("\n\n".join(one.render() for one in everything) or "no speech models are registered"),
     )
-    if exit_code and any(one.changes for one in plans):
+    if exit_code and any(one.changes for one in everything):
         context.exit(CHANGES_PENDING)
 
 
@@ -135,13 +145,14 @@ def apply(app: App, models: tuple[str, ...], plan_file: Path | None, because: st
     plans: list[Plan | dict[str, object]] = [_read_plan(plan_file)] if plan_file else [*_plans(app, models, gates=False)]
     if any(one["changes"] if isinstance(one, dict) else one.changes for one in plans):
         app.confirm_cost(COSTS, yes=yes)
-    applied = []
+    applied, elsewhere, regions = [], [], _regions(app, speech)
     with app.progress() as progress:
         for one in plans:
             name = str(one["registered_model"]) if isinstance(one, dict) else one.name
             options = _options(progress, because or "apply")
             applied.append(usecases.apply_plan(speech, client, one, _target(app, name), options=options))
-    _report(app, applied)
+            elsewhere += regions.apply(client, applied[-1], options)
+    _report(app, applied, elsewhere)
 
 
 @click.command()
@@ -192,6 +203,7 @@ def watch(app: App, models: tuple[str, ...], until_idle: bool, listen: str | Non
             on_start=lambda controller: stack.enter_context(_receiver(app, controller, listen)) if listen else None,
             stop=stop,
             options=replace(_options(progress, "the registry changed"), expiry_days=app.settings.expiry_days),
+            regions=_regions(app, speech),
         )
 
 
@@ -261,6 +273,14 @@ def _user() -> str:
         return "unknown"
 
 
+def _regions(app: App, speech: SpeechClient) -> Regions:
+    """The other resources of the settings; connections are closed when the command ends."""
+    from speech_mlflow.promotion.regions import Regions, unknown_regions
+
+    unknown_regions(app.settings)
+    return click.get_current_context().with_resource(Regions(app.settings, speech))
+
+
 def _plans(app: App, models: tuple[str, ...], *, gates: bool = True) -> list[Plan]:
     from speech_mlflow.promotion import usecases
 
@@ -292,13 +312,18 @@ def _name_and_version(text: str) -> tuple[str, str]:
     return name, number
 
 
-def _report(app: App, applied: list[Applied]) -> None:
+def _report(app: App, applied: list[Applied], elsewhere: list[Elsewhere]) -> None:
     def human() -> None:
         for one in applied:
             click.echo(f"{one.plan.name}: {one.result}, {one.reason}")
             fields({"  endpoint": one.endpoint_id, "  run": one.run_id})
+        for part in elsewhere:
+            click.echo(f"{part.region}: {part.result}, {part.reason}")
+            if part.applied is not None:
+                fields({"  endpoint": part.applied.endpoint_id, "  run": part.applied.run_id})
 
-    app.emit([one.to_dict() for one in applied], human)
-    failed = [one for one in applied if one.result not in {"served", "unchanged"}]
+    app.emit([*(one.to_dict() for one in applied), *(part.to_dict() for part in elsewhere)], human)
+    failed = [f"{one.plan.name}: {one.result}, {one.reason}" for one in applied if one.result not in {"served", "unchanged"}]
+    failed += [f"{part.region}: {part.result}, {part.reason}" for part in elsewhere if not part.well]
     if failed:
-        raise PromotionError("; ".join(f"{one.plan.name}: {one.result}, {one.reason}" for one in failed))
+        raise PromotionError("; ".join(failed))

@@ -27,9 +27,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from speech_mlflow.errors import ApiError, OperationFailedError, SettingsError, StalePlanError
-from speech_mlflow.promotion import cloudevents, gates, journal, probe, registry
+from speech_mlflow.errors import ApiError, OperationFailedError, PromotionError, SettingsError, StalePlanError
+from speech_mlflow.promotion import cloudevents, copies, gates, journal, probe, registry
 from speech_mlflow.promotion.claim import Claim, acquire, claimed
+from speech_mlflow.promotion.copies import Source
 from speech_mlflow.promotion.crash import step
 from speech_mlflow.promotion.events import notify
 from speech_mlflow.promotion.journal import Journal, Result
@@ -82,14 +83,16 @@ def apply(
     *,
     plan_id: str | None = None,
     recover: bool = True,
+    source: Source | None = None,
     options: Options | None = None,
 ) -> Applied:
     """Bring the service to what the registry says, for one target.
 
     With ``plan_id`` the world must still be what that plan was made from, else StalePlanError. ``recover`` also looks for what
-    a process that died left open, where nothing else is to be done. Raises ClaimHeldError while another process is at it.
+    a process that died left open, where nothing else is to be done. ``source`` is where a region's
+    model is copied from. Raises ClaimHeldError while another process is at it.
     """
-    return _Apply(speech, client, name, target, options or Options()).run(plan_id, recover)
+    return _Apply(speech, client, name, target, options or Options(), source).run(plan_id, recover)
 
 
 def remove(
@@ -153,7 +156,16 @@ class _Ended:
 class _Apply:
     """One go at one target."""
 
-    def __init__(self, speech: SpeechClient, client: MlflowClient, name: str, target: Target, options: Options) -> None:
+    def __init__(
+        self,
+        speech: SpeechClient,
+        client: MlflowClient,
+        name: str,
+        target: Target,
+        options: Options,
+        source: Source | None = None,
+    ) -> None:
+        self.source = source
         self.speech = speech
         self.client = client
         self.name = name
@@ -228,6 +240,9 @@ class _Apply:
             writer.claim.check()
             self._hold(f"refused: {judged.blocked}", plan, writer.model)
             return _Ended("refused", judged.blocked, plan.observed.endpoint)
+        if tags.MODEL_ID not in version.tags:
+            with run.timed("copy"), step("copy"):
+                version = self._copy(writer, version)
         with step("look-up"):
             endpoint = self._look_up(writer.model, plan, patient)
         try:
@@ -279,7 +294,9 @@ class _Apply:
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def _ask_gates(self, plan: Plan, writer: Writer) -> Plan:
-        candidate = read_candidate(self.speech, self.client, writer.model, plan.desired, plan.observed, self.target)
+        candidate = read_candidate(
+            self.speech, self.client, writer.model, plan.desired, plan.observed, self.target, self.source
+        )
         decisions = gates.evaluate(candidate, manager=self.options.manager, keep=writer.keep)
         override = candidate.version.tags.get(OVERRIDE)
         writer.run.record_gates(
@@ -303,6 +320,22 @@ class _Apply:
             if found is not None:
                 return found
         return None
+
+    def _copy(self, writer: Writer, version: Version) -> Version:
+        """The version with its model in this resource."""
+        if self.source is None:
+            raise PromotionError(f"version {version.number} has no model in the resource {self.speech.resource}")
+        writer.report("copy", f"model {copies.trained_as(version)} to {self.target.region}")
+        return copies.ensure(
+            self.source,
+            self.speech,
+            self.client,
+            writer.model,
+            version,
+            self.target,
+            keep=writer.claim.check,
+            options=self.options,
+        )
 
     def _probe(self, endpoint: EndpointState, version: Version, recordings: list[tuple[str, bytes]], writer: Writer) -> None:
         if self.target.probe is None:
@@ -331,7 +364,7 @@ class _Apply:
             if other.number != version.number and here in other.tags:
                 registry.delete_tag(self.client, self.name, here, version=other.number)
         if tags.HOLD in version.tags:
-            registry.delete_tag(self.client, self.name, tags.HOLD, version=version.number)
+            registry.delete_tag(self.client, self.name, self.target.tag(tags.HOLD), version=version.number)
         noted = {here: endpoint.id, PROMOTION_RUN_ID: writer.run.run_id}
         registry.set_tags(self.client, self.name, noted, version=version.number)
         registry.set_tags(self.client, self.name, {self.target.tag(SERVED_VERSION): version.number})
@@ -347,7 +380,7 @@ class _Apply:
         version = plan.desired.record
         assert version is not None
         text = hold_text(reason, version, model, self.target, plan.observed)
-        registry.set_tags(self.client, self.name, {tags.HOLD: text}, version=version.number)
+        registry.set_tags(self.client, self.name, {self.target.tag(tags.HOLD): text}, version=version.number)
 
     def _close(self, left: list[Run], plan: Plan, continued_in: str | None = None) -> None:
         """Close what a process that died left open, and tell its event."""

@@ -13,14 +13,14 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from speech_mlflow.errors import ClaimHeldError, SettingsError, SpeechMlflowError, StalePlanError
+from speech_mlflow.errors import ClaimHeldError, PromotionError, SettingsError, SpeechMlflowError, StalePlanError
 from speech_mlflow.promotion import cloudevents, journal, registry
 from speech_mlflow.promotion.apply import Applied, apply
 from speech_mlflow.promotion.claim import TARGET
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from speech_mlflow.progress import Progress
+    from speech_mlflow.promotion.regions import Regions
     from speech_mlflow.service.client import SpeechClient
 
 POLL_SECONDS = 5.0
@@ -69,6 +70,7 @@ class Controller:
         resync_seconds: float = RESYNC_SECONDS,
         workers: int = WORKERS,
         options: Options | None = None,
+        regions: Regions | None = None,
     ) -> None:
         self.counts = Counts()
         self._speech = speech
@@ -93,6 +95,7 @@ class Controller:
         self._said: dict[str, tuple[str, str]] = {}
         self._idle = False
         self._poll_failures = 0
+        self._regions = regions
         self._expiry = ExpiryWatch(speech, self.counts, self._options)
 
     def wake(self, name: str | None = None) -> None:
@@ -175,6 +178,7 @@ class Controller:
         models = registry.read_all(self._client)
         endpoints = Endpoints(state_of(endpoint) for endpoint in self._speech.endpoints.list())
         held = 0
+        elsewhere = self._differ_elsewhere(models, keys)
         with self._lock:
             for name in self._marks:
                 if name not in models:
@@ -189,7 +193,7 @@ class Controller:
                 if target.key(name) in keys and name not in self._working:
                     self._left_open.add(name)
                     self._enqueue(name, monotonic())
-                elif made.changes or self._news(name, made):
+                elif made.changes or self._news(name, made) or name in elsewhere:
                     self._enqueue(name, monotonic())
         self.counts.resynced(held)
         self._expiry.look(models.values())
@@ -255,9 +259,14 @@ class Controller:
         with self.counts.timed("target"):
             applied = apply(self._speech, self._client, name, target, recover=name in self._left_open, options=self._options)
         self._left_open.discard(name)
-        self._failures.pop(name, None)
         self.counts.ended(applied.result)
         self._tell(name, applied)
+        if self._regions is not None:
+            elsewhere = self._regions.apply(self._client, applied, self._options, patient=False)
+            wrong = [f"{one.region}: {one.reason}" for one in elsewhere if one.result == "error"]
+            if wrong:
+                raise PromotionError("; ".join(wrong))
+        self._failures.pop(name, None)
         return None if applied.result in {"unchanged", "blocked"} else 0.0
 
     def _failed(self, name: str, error: Exception) -> float:
@@ -313,6 +322,20 @@ class Controller:
     def _is_ours(self, name: str, mark: Mark) -> bool:
         return mark.ours if self._only is None else name in self._only
 
+    def _differ_elsewhere(self, models: Mapping[str, Registered], left_open: Collection[str | None]) -> frozenset[str]:
+        """The models of which a region has to be looked at."""
+        if self._regions is None:
+            return frozenset()
+        self._regions.refresh()
+        found = set()
+        for name in self._marks.keys() & models.keys():
+            with suppress(SettingsError):  # the model's own work says what is wrong
+                target = self._target_of(name).with_tags(models[name].tags)
+                parts = {target.in_region(region).key(name) for region in target.regions}
+                if parts & set(left_open) or self._regions.differ(models[name], target):
+                    found.add(name)
+        return frozenset(found)
+
     def _until(self, *moments: float) -> float:
         with self._lock:
             waiting = [due for name, due in self._due.items() if name not in self._working]
@@ -352,11 +375,13 @@ def watch(
     stop: threading.Event | None = None,
     signals: bool = True,
     options: Options | None = None,
+    regions: Regions | None = None,
 ) -> Controller:
     """Run a controller until SIGTERM, SIGINT or ``stop``; returns it, for its counts.
 
     ``target_of`` gives the target of a registered model (default: the default target), ``only`` the models to look after
     (default: all that carry our tags). ``on_start`` gets the controller before it runs, to wake or stop it from elsewhere.
+    ``regions`` are the other resources that targets may name.
     """
     options = options or Options(who="watch", why="the registry changed")
     options = replace(
@@ -373,6 +398,7 @@ def watch(
         poll_seconds=poll_seconds,
         resync_seconds=resync_seconds,
         options=options,
+        regions=regions,
     )
     cloudevents.outbox()  # settings for events that are wrong are told before anything begins
     if on_start is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from speech_mlflow.promotion.copies import trained_as
 from speech_mlflow.promotion.evidence import TestEvidence
 from speech_mlflow.promotion.records import Version
 from speech_mlflow.promotion.registry import literal, search_runs
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def tests_of(client: MlflowClient, version: Version) -> tuple[TestEvidence, ...]:
     """The finished tests of a version's model, newest first. What they measured is read, their utterances when asked for."""
-    model_id = version.tags.get(tags.MODEL_ID)
+    model_id = trained_as(version)
     if model_id is None:
         return ()
     trained_on = _training_data(client, version)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from speech_mlflow.promotion.copies import SOURCE_MODEL_ID, trained_as
 from speech_mlflow.promotion.decisions import Decision
 from speech_mlflow.promotion.desired import Desired
 from speech_mlflow.promotion.observed import EndpointState, Observed
@@ -20,8 +21,8 @@ from speech_mlflow.promotion.records import Registered, Version
 from speech_mlflow.promotion.target import Rules, Target
 from speech_mlflow.tracking import tags
 
-Action = Literal["create", "update", "restore", "wait", "probe", "publish", "keep", "blocked", "report"]
-CHANGES = frozenset({"create", "update", "restore", "wait", "probe", "publish"})
+Action = Literal["copy", "create", "update", "restore", "wait", "probe", "publish", "keep", "blocked", "report"]
+CHANGES = frozenset({"copy", "create", "update", "restore", "wait", "probe", "publish"})
 SERVICE_WRITES = frozenset({"create", "update", "restore"})
 
 APPROVED_BY = "speech.approved_by"
@@ -110,7 +111,7 @@ class Plan:
         return "\n".join(lines)
 
 
-_SIGNS = {"create": "+", "update": "~", "restore": "~", "blocked": "!", "report": "?", "keep": "="}
+_SIGNS = {"copy": "+", "create": "+", "update": "~", "restore": "~", "blocked": "!", "report": "?", "keep": "="}
 
 
 def plan(
@@ -172,7 +173,7 @@ def _obstacles(
 ) -> list[str]:
     found = []
     who = f"version {version.number}"
-    if not version.tags.get(tags.MODEL_ID):
+    if not trained_as(version):
         found.append(f"{who} names no model of the speech service: it has no tag {tags.MODEL_ID}")
     home = version.tags.get(tags.RESOURCE)
     if home and observed.resource and home != observed.resource:
@@ -209,6 +210,12 @@ def _deploy(version: Version, observed: Observed, target: Target) -> list[Step] 
     after = [] if target.probe is None else [Step("probe", _probe_reason(target), endpoint.id if endpoint else None, model_id)]
     after.append(Step("publish", f"note in the registry that version {version.number} is served"))
     drift = observed.published_version == version.number and (observed.lost is not None or observed.published)
+    if model_id is None:  # a region that has no copy of the model yet
+        copied = trained_as(version)
+        steps = [Step("copy", f"copy model {copied} of version {version.number} to {target.region}", model_id=copied)]
+        if endpoint is None:
+            return [*steps, Step("create", "there is no endpoint yet"), *after]
+        return [*steps, Step("update", _what_differs(endpoint, version), endpoint.id), *after]
     if endpoint is None:
         if drift and not target.heal:
             return [Step("report", f"endpoint {observed.lost} is gone, and healing is off")]
@@ -265,7 +272,16 @@ def _model(model_id: str | None) -> str:
 
 def _identity(target: Target, desired: Desired, observed: Observed) -> Any:
     version = desired.record
-    relevant = (tags.MODEL_ID, tags.RESOURCE, tags.LOCALE, tags.HOLD, tags.ENDPOINT_ID, tags.TEST_RUN_ID, APPROVED_BY)
+    relevant = (
+        tags.MODEL_ID,
+        SOURCE_MODEL_ID,
+        tags.RESOURCE,
+        tags.LOCALE,
+        tags.HOLD,
+        tags.ENDPOINT_ID,
+        tags.TEST_RUN_ID,
+        APPROVED_BY,
+    )
     return [
         target.model_dump(mode="json"),
         [desired.name, desired.version, desired.state],

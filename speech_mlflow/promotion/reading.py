@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from speech_mlflow.errors import NotFoundError
 from speech_mlflow.promotion import registry
+from speech_mlflow.promotion.copies import Source, localised, trained_as
 from speech_mlflow.promotion.decisions import Candidate, Decision
 from speech_mlflow.promotion.desired import Desired, desired_of
 from speech_mlflow.promotion.observed import Observed, observe
@@ -31,6 +32,7 @@ def read_plan(speech: SpeechClient, client: MlflowClient, name: str, target: Tar
     """The registered model and the plan for it, without the gates. The plan's target is the given one with what tags add."""
     model = registry.read(client, name)
     target = target.with_tags(model.tags)
+    model = localised(model, target)
     desired = desired_of(model, target.trigger)
     observed = observe(speech, model, target)
     return model, plan(desired, observed, model=model, target=target)
@@ -42,9 +44,15 @@ def with_decisions(model: Registered, made: Plan, decisions: tuple[Decision, ...
 
 
 def read_candidate(
-    speech: SpeechClient, client: MlflowClient, model: Registered, desired: Desired, observed: Observed, target: Target
+    speech: SpeechClient,
+    client: MlflowClient,
+    model: Registered,
+    desired: Desired,
+    observed: Observed,
+    target: Target,
+    source: Source | None = None,
 ) -> Candidate:
-    """All that the gates decide on."""
+    """All that the gates decide on. A model that is not copied yet is asked for at its ``source``."""
     from speech_mlflow.promotion.evidence_reading import author_of, tests_of
 
     version = desired.record
@@ -52,7 +60,8 @@ def read_candidate(
     champion = model.version(observed.published_version)
     if champion is None and observed.endpoint is not None:
         champion = model.version_of_model(observed.endpoint.model_id, tags.MODEL_ID)
-    served = service_model(speech, version)
+    copied = tags.MODEL_ID in version.tags or source is None
+    served = service_model(speech if copied or source is None else source.speech, version)
     return Candidate(
         model=model,
         version=version,
@@ -70,7 +79,7 @@ def read_candidate(
 
 def service_model(speech: SpeechClient, version: Version) -> CustomModel | None:
     """The service's record of a version's model; None where there is no such model (any more)."""
-    model_id = version.tags.get(tags.MODEL_ID)
+    model_id = version.tags.get(tags.MODEL_ID) or trained_as(version)
     try:
         return speech.models.get(model_id) if model_id else None
     except NotFoundError:

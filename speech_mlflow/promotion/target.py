@@ -30,7 +30,7 @@ DEFAULT = "default"
 PREFIX = "speech-mlflow"
 TAG = "speech.target."
 """Before a target's field in a tag of the registered model; the tag's value is JSON, or text."""
-NOT_BY_TAG = frozenset({"name", "probe"})
+NOT_BY_TAG = frozenset({"name", "probe", "region"})
 """Fields that no tag sets: a probe names files of the machine that the controller runs on."""
 
 
@@ -77,6 +77,8 @@ class Target(Rules):
     trigger: Literal["stage", "alias"] = "stage"
     endpoint_id: str | None = Field(default=None, description="an endpoint that exists and is to be taken over")
     project: str | None = Field(default=None, description="id of the project that a new endpoint is put in")
+    regions: tuple[str, ...] = Field(default=(), description="named resources that serve the model, too")
+    region: str | None = Field(default=None, description="of the part of a target in one region; nobody declares it")
     probe: Probe | None = None
     heal: bool = Field(default=True, description="undo what others changed on the endpoint")
 
@@ -102,6 +104,11 @@ class Target(Rules):
             raise SettingsError(f"{', '.join(refused)} cannot be set by a tag", hint="declare it in speech-mlflow.toml")
         kept = {name: getattr(self, name) for name in self.model_fields_set}
         return Target.declared({**said, **kept}, where=f"the tags {TAG}*")
+
+    def in_region(self, region: str) -> Target:
+        """The part of the target in a named resource: a target of its own, with an endpoint of its own."""
+        name = region if self.name == DEFAULT else f"{self.name}.{region}"
+        return self.model_copy(update={"name": name, "region": region, "regions": (), "endpoint_id": None, "project": None})
 
     def key(self, registered_model: str) -> str:
         """What the target is called everywhere: ``<registered model>/<target>``."""
