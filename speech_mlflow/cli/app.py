@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from speech_mlflow.cli.main import of_run
-from speech_mlflow.cli.redact import hide
+from speech_mlflow.cli.redact import hide, secrets_in
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.settings import Settings
 
@@ -139,7 +139,7 @@ def command(function: F) -> F:
         flags = {name: kwargs.pop(name) for name in names}
         as_json = kwargs.pop("json")
         settings = Settings.load(flags, file=kwargs.get("settings_file"))
-        hide([settings.key.get_secret_value()] if settings.key else [])
+        hide(secrets_in(settings))
         app = App(settings, as_json)
         try:
             # under --json stdout is for the document alone, whatever a plugin or a library prints

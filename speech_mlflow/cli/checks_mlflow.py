@@ -29,10 +29,18 @@ def mlflow(settings: Settings) -> Iterable[Finding]:
     if uri.startswith("sqlite:///") and not Path(uri[len("sqlite:///") :]).exists():
         yield Finding("mlflow", "ok", f"{uri} will be made when it is first used; MLflow {_installed()}")
         return
+    from mlflow.exceptions import MlflowException
+
     from speech_mlflow.connection import mlflow_client
 
-    client = mlflow_client(settings)
-    yield _server(client, uri, remote)
+    try:
+        client = mlflow_client(settings)
+        server = _server(client, uri, remote)
+    except MlflowException as error:  # a store that is opened directly is read at once
+        server = _unreadable(error, uri)
+    yield server
+    if server.state == "fail":
+        return
     yield from _experiment(client, settings)
     yield from _trigger(client, settings)
     yield from _logged_models(client, settings)
@@ -40,17 +48,8 @@ def mlflow(settings: Settings) -> Iterable[Finding]:
 
 
 def _server(client: MlflowClient, uri: str, remote: bool) -> Finding:
-    """The version. Raises what MLflow raises where the store cannot be read, such as a database of another version."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.search_experiments(max_results=1)
-    except MlflowException as error:
-        text = str(error).splitlines()[0]
-        if "schema" in text:
-            return Finding("mlflow", "fail", f"{uri}: {text}", f"back it up, then run `mlflow db upgrade {uri}`")
-        fix = "see that it is an MLflow server, and that MLFLOW_TRACKING_USERNAME/PASSWORD or _TOKEN open it"
-        return Finding("mlflow", "fail", f"{uri}: {text}", fix)
+    """The version. Raises MlflowException where the store cannot be read."""
+    client.search_experiments(max_results=1)
     if not remote:
         return Finding("mlflow", "ok", f"{uri}, opened directly with MLflow {_installed()}")
     answer = _get(client, "/version")
@@ -60,6 +59,14 @@ def _server(client: MlflowClient, uri: str, remote: bool) -> Finding:
     if version.split(".")[0] < "3":
         return Finding("mlflow", "fail", f"{uri} runs MLflow {version}", "upgrade the server to MLflow 3")
     return Finding("mlflow", "ok", f"{uri} runs MLflow {version}; the client is {_installed()}")
+
+
+def _unreadable(error: Exception, uri: str) -> Finding:
+    text = f"{uri}: {(str(error).splitlines() or [type(error).__name__])[0]}"
+    if "schema" in text:
+        return Finding("mlflow", "fail", text, f"back it up, then run `mlflow db upgrade {uri}`")
+    fix = "see that it is an MLflow server, and that MLFLOW_TRACKING_USERNAME/PASSWORD or _TOKEN open it"
+    return Finding("mlflow", "fail", text, fix)
 
 
 def _experiment(client: MlflowClient, settings: Settings) -> Iterable[Finding]:
@@ -123,11 +130,11 @@ def _webhooks_of_store(client: MlflowClient, settings: Settings) -> Iterable[Fin
     fix = f"set {ENCRYPTION_KEY} to one Fernet key for all processes that open this store, and make the webhooks again"
     try:
         count = len(client.list_webhooks(max_results=100))
-    except (NotImplementedError, MlflowException) as error:
-        text = (str(error).splitlines() or [""])[0]
-        yield Finding("webhooks", "ok", f"this store has none ({text}): {polled}")
-    except Exception as error:  # cryptography's InvalidToken: a secret of another key
-        yield Finding("webhooks", "fail", f"their secrets cannot be read ({type(error).__name__})", fix)
+    except NotImplementedError:
+        yield Finding("webhooks", "ok", f"this store has none: {polled}")
+    except MlflowException as error:  # with no text of its own where a secret cannot be decrypted
+        text = (str(error).splitlines() or ["a secret was encrypted with another key"])[0]
+        yield Finding("webhooks", "fail", f"they cannot be read: {text}", fix)
     else:
         if count and not os.environ.get(ENCRYPTION_KEY):
             yield Finding("webhooks", "warn", f"{count}, and {ENCRYPTION_KEY} is not set here", fix)

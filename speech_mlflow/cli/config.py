@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def show(app: App) -> None:
         document,
         lambda: table(
             ["setting", "value", "from"],
-            [(name, _text(one["value"]), one.get("source", one["origin"])) for name, one in document.items()],
+            [(name, _text(one["value"]), _place(one.get("source", one["origin"]))) for name, one in document.items()],
         ),
     )
 
@@ -62,7 +62,7 @@ def schema(app: App) -> None:
     """
     from speech_mlflow.pipeline.schema import text
 
-    click.echo(text(), nl=False)
+    click.echo(text(), nl=False, file=app.out)
 
 
 def _entry(app: App, name: str, value: Any) -> dict[str, Any]:
@@ -78,4 +78,10 @@ def _masked(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) and value else "" if value == {} else value
+    """A value in a cell; of a table its keys, of which --json has the whole."""
+    return ", ".join(value) if isinstance(value, dict) else value
+
+
+def _place(source: str) -> str:
+    """A file by its shortest path."""
+    return os.path.relpath(source) if os.path.isabs(source) else source

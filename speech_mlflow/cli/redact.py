@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 STARS = "**********"
 _NAMES = re.compile(r"KEY|SECRET|TOKEN|PASSW|WEBHOOK|CREDENTIAL|CONNECTION_STRING|SAS", re.IGNORECASE)
@@ -28,6 +29,20 @@ def hide(values: Iterable[str]) -> None:
 def hide_environment(environ: Mapping[str, str] = os.environ) -> None:
     """Hide the values of all variables whose names sound like secrets."""
     hide(value for name, value in environ.items() if _NAMES.search(name))
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """Every SecretStr in a value, and in the records, mappings and sequences that it is made of."""
+    if hasattr(value, "get_secret_value"):
+        yield value.get_secret_value()
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from secrets_in(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from secrets_in(inner)
+    elif hasattr(value, "model_fields_set"):
+        yield from secrets_in(vars(value))
 
 
 def redact(text: str) -> str:

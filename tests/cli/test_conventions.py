@@ -90,6 +90,31 @@ def test_debug_shows_trace_and_log_without_the_key(emulator: RunningEmulator, tm
     assert CANARY not in refused.stdout + refused.stderr
 
 
+def test_every_secret_of_the_settings_is_known_and_replaced() -> None:
+    from pydantic import SecretStr
+
+    from speech_mlflow.cli.redact import STARS, hide, redact, secrets_in
+
+    class Record:
+        model_fields_set: frozenset[str] = frozenset()
+
+        def __init__(self) -> None:
+            self.inner = {"west": [SecretStr("canary-in-a-record")], "plain": "not secret"}
+
+    assert list(secrets_in({"a": SecretStr("canary-at-the-top"), "b": Record()})) == ["canary-at-the-top", "canary-in-a-record"]
+    hide(["canary-at-the-top"])
+    for text in (
+        "sent canary-at-the-top away",
+        "{'Ocp-Apim-Subscription-Key': 'canary'}",
+        "Authorization: Bearer canary.canary-canary",
+        "PUT https://store/x?sv=1&sig=canary%2F&se=2",
+        "postgresql://ann:canary@db/mlflow",
+    ):
+        assert "canary" not in redact(text)
+        assert STARS in redact(text)
+    assert redact("keys, tokens and https://host/path stay") == "keys, tokens and https://host/path stay"
+
+
 def test_debug_hides_the_right_key_and_signed_links_too(emulator: RunningEmulator, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("good morning\n", "utf-8-sig")
