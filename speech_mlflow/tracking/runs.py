@@ -168,15 +168,12 @@ def log(
     fitted = values.fit({key: value for key, value in (params or {}).items() if values.name(key) not in known}, run_tags or {})
     now = int(time.time() * 1000) if at is None else at
     metrics = [metric for one in measured for metric in _metrics(run_id, one, now)]
-    all_tags = dict(fitted.tags)
-    if fitted.long:
-        all_tags[tags.CUT] = values.text(sorted(fitted.long))[: values.TAG_LIMIT]
-        store.client.log_dict(run_id, fitted.long, values.ARTIFACT)
+    log_files(store, run_id, fitted.long)
     store.client.log_batch(
         run_id,
         metrics=metrics,
         params=[Param(key, value) for key, value in fitted.params.items()],
-        tags=[RunTag(key, value) for key, value in all_tags.items()],
+        tags=[RunTag(key, value) for key, value in fitted.tags.items()],
     )
 
 
@@ -227,8 +224,7 @@ def _create(store: Store, work: Work, attempt: int) -> Run:
     own |= {PARENT_RUN: work.parent_run_id, "mlflow.note.content": work.description}
     fitted = values.fit({}, own)
     run = store.client.create_run(store.experiment_id, work.started, tags=resolve_tags(fitted.tags), run_name=work.name)
-    if fitted.long:
-        store.client.log_dict(run.info.run_id, fitted.long, values.ARTIFACT)
+    log_files(store, run.info.run_id, fitted.long)
     return run
 
 

@@ -5,6 +5,7 @@ MLflow silently truncates parameters and tags of runs (``MLFLOW_TRUNCATE_LONG_VA
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -14,14 +15,16 @@ from dataclasses import dataclass, field
 PARAM_LIMIT = 6000
 TAG_LIMIT = 8000
 KEY_LIMIT = 250
-ARTIFACT = "speech/long_values.json"
+FOLDER = "speech/long"
+"""Where values lie that MLflow would cut: one file each, so that a later value takes the place of no other."""
+HASH_DIGITS = 10
 
 _NOT_IN_A_NAME = re.compile(r"[^\w.\-: /]", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Parameters and tags that MLflow keeps whole, and under their names the values that it would have cut."""
+    """Parameters and tags that MLflow keeps whole, and by artifact path the values that it would have cut."""
 
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -32,10 +35,14 @@ def fit(params: Mapping[str, object], tags: Mapping[str, object]) -> Fitted:
     """Write all values as text; a value that is too long is replaced by its beginning and a note on where it is whole."""
     long: dict[str, str] = {}
 
-    def fitted(values: Mapping[str, object], limit: int) -> dict[str, str]:
-        return {name(key): _within(name(key), text(value), limit, long) for key, value in values.items() if value is not None}
+    def fitted(kind: str, values: Mapping[str, object], limit: int) -> dict[str, str]:
+        return {
+            name(key): _within(f"{kind}/{name(key)}", text(value), limit, long)
+            for key, value in values.items()
+            if value is not None
+        }
 
-    return Fitted(fitted(params, PARAM_LIMIT), fitted(tags, TAG_LIMIT), long)
+    return Fitted(fitted("params", params, PARAM_LIMIT), fitted("tags", tags, TAG_LIMIT), long)
 
 
 def text(value: object) -> str:
@@ -48,9 +55,12 @@ def text(value: object) -> str:
 
 
 def name(key: str) -> str:
-    """A name that MLflow takes for a parameter, metric or tag: other characters become ``_``, a long one ends in ``...``."""
+    """A name that MLflow takes for a parameter, metric or tag: other characters become ``_``, and the end of a long one a hash,
+    so that two long names stay two."""
     clean = _NOT_IN_A_NAME.sub("_", key)
-    return clean if len(clean) <= KEY_LIMIT else clean[: KEY_LIMIT - 3] + "..."
+    if len(clean) <= KEY_LIMIT:
+        return clean
+    return f"{clean[: KEY_LIMIT - HASH_DIGITS - 3]}...{hashlib.sha256(key.encode()).hexdigest()[:HASH_DIGITS]}"
 
 
 def label(value: str) -> str:
@@ -71,6 +81,8 @@ def finite(metrics: Mapping[str, float | int | None]) -> dict[str, float]:
 def _within(key: str, value: str, limit: int, long: dict[str, str]) -> str:
     if len(value) <= limit:
         return value
-    long[key] = value
-    note = f" ... [{len(value)} characters in all, whole in the artifact {ARTIFACT}]"
+    kind, _, plain = key.partition("/")
+    path = f"{FOLDER}/{kind}/{plain.replace('/', '_').replace(':', '_')}.txt"
+    long[path] = value
+    note = f" ... [{len(value)} characters in all, whole in the artifact {path}]"
     return value[: limit - len(note)] + note

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from pathlib import Path
 
 import pytest
 
@@ -122,12 +123,25 @@ def test_what_mlflow_would_cut_is_whole_in_an_artifact(store: Store) -> None:
     runs.log(store, begun.id, params={"words": long}, run_tags={"notes": long})
     run = store.client.get_run(begun.id)
     assert len(run.data.params["words"]) == values.PARAM_LIMIT
-    assert run.data.params["words"].endswith("[10000 characters in all, whole in the artifact speech/long_values.json]")
-    assert run.data.tags["notes"].endswith("speech/long_values.json]")
-    assert run.data.tags[tags.CUT] == '["notes", "words"]'
-    path = store.client.download_artifacts(begun.id, values.ARTIFACT)
-    with open(path) as file:
-        assert file.read().count(long) == 2
+    assert run.data.params["words"].endswith("[10000 characters in all, whole in the artifact speech/long/params/words.txt]")
+    assert run.data.tags["notes"].endswith("speech/long/tags/notes.txt]")
+    runs.log(store, begun.id, params={"more words": long + "y"}, run_tags={"words": long + "z"})  # takes the place of nothing
+    kept = {"params/words": long, "tags/notes": long, "params/more words": long + "y", "tags/words": long + "z"}
+    for name, whole in kept.items():
+        assert Path(store.client.download_artifacts(begun.id, f"speech/long/{name}.txt")).read_text() == whole
+
+
+def test_a_long_tag_of_the_beginning_and_a_long_name_are_kept_too(store: Store) -> None:
+    begun = runs.begin(store, work(description="d" * 9000))
+    note = store.client.get_run(begun.id).data.tags["mlflow.note.content"]
+    assert (len(note), note.startswith("ddd")) == (values.TAG_LIMIT, True)
+    path = note.partition("whole in the artifact ")[2].rstrip("]")
+    assert Path(store.client.download_artifacts(begun.id, path)).read_text() == "d" * 9000
+    long = "n" * 300
+    runs.log(store, begun.id, measured=[Measured({f"wer/{long}1": 0.1, f"wer/{long}2": 0.2})])
+    metrics = store.client.get_run(begun.id).data.metrics
+    assert sorted(metrics.values()) == [0.1, 0.2], "two long names are two"
+    assert metrics[values.name(f"wer/{long}1")] == 0.1
 
 
 def test_a_hundred_and_one_tags_and_names_with_odd_characters_are_taken(store: Store) -> None:
