@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from speech_mlflow.cli.app import App, command, table
 from speech_mlflow.errors import SettingsError
 
 if TYPE_CHECKING:
-    from speech_mlflow.promotion.retire import Leftover
+    from speech_mlflow.promotion.retire import Leftover, TargetsOf
+    from speech_mlflow.promotion.target import Target
 
 
 @click.command()
@@ -31,20 +33,42 @@ def retire(app: App, model: str | None, prune: bool, yes: bool) -> None:
     """
     from speech_mlflow.promotion import retire as retiring
     from speech_mlflow.promotion.options import Options
-    from speech_mlflow.promotion.usecases import target_of
+    from speech_mlflow.promotion.regions import Regions
 
-    speech, client = app.speech(), app.mlflow()
-
-    def targets(name: str) -> list[object]:
-        return [target_of(app.settings, name)]
-
-    found = retiring.leftovers(speech, client, targets, model)  # type: ignore[arg-type]
-    deletable = [one for one in found if one.kept is None]
+    client, main = app.mlflow(), app.speech()
+    regions = click.get_current_context().with_resource(Regions(app.settings, main))
+    places = [(main, _targets(app, None)), *((regions.speech(name), _targets(app, name)) for name in app.settings.resources)]
+    listed = [retiring.leftovers(speech, client, targets, model) for speech, targets in places]
+    deletable = [one for found in listed for one in found if one.kept is None]
     if prune and deletable:
         _confirm(deletable, yes=yes)
-        options = Options(who="retire", why="retire --prune")
-        found = retiring.prune(speech, client, targets, found, options=options)  # type: ignore[arg-type]
-    app.emit([one.to_dict() for one in found], lambda: _show(found))
+        options = Options(who=_user(), why="retire --prune")
+        listed = [
+            retiring.prune(speech, client, targets, found, options=options)
+            for (speech, targets), found in zip(places, listed, strict=True)
+        ]
+    everything = [one for found in listed for one in found]
+    app.emit([one.to_dict() for one in everything], lambda: _show(everything))
+
+
+def _targets(app: App, region: str | None) -> TargetsOf:
+    """The targets of a registered model in the resource of the settings, or in a named one."""
+    from speech_mlflow.promotion.usecases import target_of
+
+    def of(name: str) -> list[Target]:
+        target = target_of(app.settings, name)
+        if region is None:
+            return [target]
+        return [target.in_region(region)] if region in target.regions else []
+
+    return of
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id may have no name
+        return "unknown"
 
 
 def _confirm(deletable: list[Leftover], *, yes: bool) -> None:
@@ -61,13 +85,14 @@ def _show(found: list[Leftover]) -> None:
         click.echo("nothing is left over: everything of ours at the service is named by a target or a version")
         return
     table(
-        ["what", "id", "name", "model", "why", ""],
+        ["what", "id", "name", "model", "resource", "why", ""],
         [
             (
                 one.kind,
                 one.id,
                 one.display_name,
                 one.registered_model,
+                one.resource,
                 one.reason,
                 "deleted" if one.deleted else f"stays: {one.kept}" if one.kept else "",
             )

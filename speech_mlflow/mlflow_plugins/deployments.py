@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from speech_mlflow.promotion import Applied, Options, Target
     from speech_mlflow.promotion.records import Registered
+    from speech_mlflow.promotion.regions import Regions
     from speech_mlflow.service import SpeechClient
     from speech_mlflow.settings import Settings
 
@@ -114,7 +115,10 @@ class SpeechDeploymentClient(BaseDeploymentClient):  # type: ignore[misc, unused
 
         with _connected(None, endpoint) as at:
             options = at.options(_config(config), f"deployment {name} deleted")
-            withdraw(at.speech, at.client, name, at.target(name), options=options)
+            _, target = at.read(name)
+            withdraw(at.speech, at.client, name, target, options=options)
+            for region in target.regions:
+                withdraw(at.regions.speech(region), at.client, name, target.in_region(region), options=options)
 
     def list_deployments(self, endpoint: str | None = None) -> list[dict[str, Any]]:
         """Every registered model that is served."""
@@ -153,8 +157,9 @@ class SpeechDeploymentClient(BaseDeploymentClient):  # type: ignore[misc, unused
 class _Connected:
     """Settings, service and registry for one call."""
 
-    def __init__(self, settings: Settings, speech: SpeechClient, client: MlflowClient) -> None:
+    def __init__(self, settings: Settings, speech: SpeechClient, client: MlflowClient, regions: Regions) -> None:
         self.settings = settings
+        self.regions = regions
         self.speech = speech
         self.client = client
 
@@ -195,7 +200,7 @@ class _Connected:
         options = self.options(config, f"mlflow deployments: {name}/{number}")
         override = config.get("override")
         applied = promote(self.speech, self.client, name, number, self.target(name), override=override, options=options)
-        return self._result(name, applied)
+        return self._result(name, applied, options)
 
     def apply(self, name: str, config: Mapping[str, str]) -> dict[str, Any]:
         from speech_mlflow.promotion import apply_plan, plan_for
@@ -203,7 +208,7 @@ class _Connected:
         target = self.target(name)
         made = plan_for(self.speech, self.client, name, target, ask_gates=False)
         options = self.options(config, f"mlflow deployments: update {name}")
-        return self._result(name, apply_plan(self.speech, self.client, made, target, options=options))
+        return self._result(name, apply_plan(self.speech, self.client, made, target, options=options), options)
 
     def deployed(self, name: str) -> dict[str, Any]:
         found = self.served(*self.read(name))
@@ -234,10 +239,15 @@ class _Connected:
         served = found.model.id if found.model else None
         return {"status": found.status, "served_model_id": served, "locale": found.locale, "resource": self.speech.resource}
 
-    def _result(self, name: str, applied: Applied) -> dict[str, Any]:
+    def _result(self, name: str, applied: Applied, options: Options) -> dict[str, Any]:
         if not applied.served:
             _fail(f"{name}: {applied.result}: {applied.reason}", "INVALID_STATE")
-        return {**self.deployed(name), "result": applied.result, "run_id": applied.run_id}
+        elsewhere = self.regions.apply(self.client, applied, options)
+        wrong = [f"{part.region}: {part.result}: {part.reason}" for part in elsewhere if not part.well]
+        if wrong:
+            _fail(f"{name} is served by the first resource, and not everywhere: {'; '.join(wrong)}", "INVALID_STATE")
+        found = {**self.deployed(name), "result": applied.result, "run_id": applied.run_id}
+        return {**found, **({"regions": [part.region for part in elsewhere]} if elsewhere else {})}
 
 
 @contextmanager
@@ -245,6 +255,7 @@ def _connected(flavor: str | None, endpoint: str | None) -> Iterator[_Connected]
     """The service and the registry of the settings; our errors leave as MLflow's."""
     from speech_mlflow.connection import connect
     from speech_mlflow.errors import GateError, NotFoundError, PromotionError, SettingsError, SpeechMlflowError
+    from speech_mlflow.promotion.regions import Regions
     from speech_mlflow.settings import Settings
     from speech_mlflow.tracking.store import open_client
 
@@ -258,8 +269,8 @@ def _connected(flavor: str | None, endpoint: str | None) -> Iterator[_Connected]
     codes = {GateError: "INVALID_STATE", NotFoundError: "RESOURCE_DOES_NOT_EXIST", PromotionError: "INVALID_STATE"}
     try:
         settings = Settings.load()
-        with connect(settings) as speech:
-            yield _Connected(settings, speech, open_client())
+        with connect(settings) as speech, Regions(settings, speech) as regions:
+            yield _Connected(settings, speech, open_client(), regions)
     except SpeechMlflowError as error:
         wrong = "INVALID_PARAMETER_VALUE" if isinstance(error, SettingsError) else "INTERNAL_ERROR"
         code = next((name for kind, name in codes.items() if isinstance(error, kind)), wrong)

@@ -120,7 +120,8 @@ def remove(
         run_id = journal.begin_retiring(client, experiment_id, key, endpoint_id, who=options.who, why=options.why or why)
         try:
             claim.check()
-            speech.endpoints.delete(endpoint_id)
+            with step("delete"):
+                speech.endpoints.delete(endpoint_id)
         except Exception as error:
             _end_retiring(client, run_id, "failed", f"{type(error).__name__}: {error}", options)
             raise

@@ -8,7 +8,7 @@ the id of a registered model of this registry, or of a run in this MLflow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from speech_mlflow.errors import ClaimHeldError, ConflictError, NotFoundError
@@ -33,7 +33,8 @@ TargetsOf = Callable[[str], Iterable[Target]]
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something at the service that nothing names. ``kept`` says why it is not deleted, None where it may be."""
+    """Something at the service that nothing names. ``kept`` says why it is not deleted, None where it may be; ``resource`` is
+    where it is."""
 
     kind: Literal["endpoint", "model"]
     id: str
@@ -42,6 +43,7 @@ class Leftover:
     reason: str
     kept: str | None = None
     deleted: bool = False
+    resource: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The leftover as JSON."""
@@ -67,7 +69,7 @@ def leftovers(speech: SpeechClient, client: MlflowClient, targets_of: TargetsOf,
     for model in speech.models.list():
         if _mine(model) and model.id not in held | named:
             found.append(_model(client, model))
-    return [one for one in found if name is None or one.registered_model == name]
+    return [replace(one, resource=speech.resource) for one in found if name is None or one.registered_model == name]
 
 
 def prune(
@@ -216,4 +218,4 @@ def _key(one: Leftover) -> str:
 
 
 def _after(one: Leftover, kept: str | None) -> Leftover:
-    return Leftover(one.kind, one.id, one.display_name, one.registered_model, one.reason, kept, deleted=kept is None)
+    return replace(one, kept=kept, deleted=kept is None)

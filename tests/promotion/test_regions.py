@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.deployments import get_deploy_client
+from mlflow.exceptions import MlflowException
 
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.promotion.controller import Controller
@@ -259,6 +261,33 @@ def test_a_resource_that_does_not_know_its_own_id_says_what_to_set(both: Both) -
     assert part.result == "error"
     assert "Azure resource id" in part.reason
     assert both.copies() == []
+
+
+def test_a_deployment_is_made_and_deleted_in_both(both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = both.world
+    world.speech.resource = world.service.address["url"].partition("://")[2]  # as the settings' own connection calls it
+    world.register()
+    world.client.set_registered_model_tag(NAME, "speech.target.regions", '["west"]')
+    (tmp_path / "speech-mlflow.toml").write_text(
+        f'resource_id = "{both.values["resource_id"]}"\n'
+        f'[resources.west]\nendpoint = "{both.service.address["url"]}"\nkey_variable = "WEST_KEY"\n',
+        "utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPEECH_MLFLOW_ENDPOINT", world.service.address["url"])
+    monkeypatch.setenv("SPEECH_MLFLOW_KEY", world.service.address["key"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", world.client.tracking_uri)
+    monkeypatch.setenv("WEST_KEY", "wrong")
+    client = get_deploy_client("speech")
+    with pytest.raises(MlflowException, match="served by the first resource, and not everywhere: west: error"):
+        client.create_deployment(NAME, f"models:/{NAME}/1")
+    monkeypatch.setenv("WEST_KEY", both.service.address["key"])
+    assert client.update_deployment(NAME)["regions"] == ["west"]
+    both.serves("1")
+    client.delete_deployment(NAME)
+    assert world.endpoints() == []
+    assert list(both.west.endpoints.list()) == []
+    assert world.tag(f"{tags.ENDPOINT_ID}.west") is None
 
 
 @pytest.mark.slow

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from speech_mlflow.errors import PromotionError
@@ -142,6 +150,35 @@ def test_a_model_that_an_endpoint_serves_stays(world: World) -> None:
         world.speech.wait(made)
         world.speech.endpoints.delete(made.id)
         assert pruned(world)[0].deleted
+
+
+@pytest.mark.parametrize("point", ["before:delete", "after:delete"])
+def test_a_process_that_dies_while_it_prunes_is_finished_by_the_next_one(world: World, tmp_path: Path, point: str) -> None:
+    world.speech.resource = world.service.address["url"].partition("://")[2]  # as the command calls it
+    serving = served(world)
+    duplicate = endpoint(world, uid=world.tag(tags.UID))
+
+    def retire(*more: str, code: int = 0, **environ: str) -> Any:
+        settings = {
+            "SPEECH_MLFLOW_ENDPOINT": world.service.address["url"],
+            "SPEECH_MLFLOW_KEY": world.service.address["key"],
+            "SPEECH_MLFLOW_TRACKING_URI": world.client.tracking_uri,
+        }
+        command = [sys.executable, "-m", "speech_mlflow", "retire", *more, "--json"]
+        variables = {**os.environ, **settings, **environ}
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout) if code == 0 else done.stderr
+
+    if point == "before:delete":
+        assert f"--prune would delete endpoint {duplicate}" in retire("--prune", code=2)
+        assert [one["id"] for one in retire(NAME)] == [duplicate]
+    retire("--prune", "--yes", code=-signal.SIGKILL, SPEECH_MLFLOW_CRASH_AT=point)
+    assert ({one.id for one in world.speech.endpoints.list()} == {serving}) is (point == "after:delete")
+    assert [one["deleted"] for one in retire("--prune", "--yes")] == [True] * (point == "before:delete")
+    assert {one.id for one in world.speech.endpoints.list()} == {serving}
+    world.apply()  # the next one closes the run of the process that died, and tells of it
+    versions_served(world, "1")
 
 
 # --- withdrawing ----------------------------------------------------------------------------------------------------------
