@@ -66,17 +66,25 @@ def _document(compared: RunComparison, show: int) -> dict[str, Any]:
         "best": compared.table.best(),
         "models": [_model(compared, one) for one in compared.models],
         "comparisons": [_pair(compared, pair, show) for pair in compared.table.pairs.values()],
-        "groups": {
-            column: {
-                label: {
-                    "utterances": total.utterances,
-                    "words": total.words,
-                    "wer": {name: _finite(score.by_group(column)[label].wer) for name, score in compared.scores.items()},
-                }
-                for label, total in first.by_group(column).items()
-            }
-            for column in first.groups
-        },
+        "groups": {column: _groups(compared, column) for column in first.groups},
+    }
+
+
+def _groups(compared: RunComparison, column: str) -> dict[str, Any]:
+    """WER of every model in every group, with its interval."""
+    from speech_mlflow.scoring.comparison import wer_intervals_by
+
+    first = compared.models[0].score
+    totals = {name: score.by_group(column) for name, score in compared.scores.items()}
+    intervals = {name: wer_intervals_by(score, first.groups[column], totals[name]) for name, score in compared.scores.items()}
+    return {
+        label: {
+            "utterances": total.utterances,
+            "words": total.words,
+            "wer": {name: _finite(by_label[label].wer) for name, by_label in totals.items()},
+            "interval": {name: [_finite(found[label].low), _finite(found[label].high)] for name, found in intervals.items()},
+        }
+        for label, total in first.by_group(column).items()
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -11,7 +11,7 @@ import numpy as np
 
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import statistics
-from speech_mlflow.scoring.comparable import GroupsLike, check_comparable, choose_groups, draw, segment_errors
+from speech_mlflow.scoring.comparable import UTTERANCE, GroupsLike, check_comparable, choose_groups, draw, segment_errors
 from speech_mlflow.scoring.records import FloatArray, Int64Array, rate
 from speech_mlflow.scoring.scores import Score
 from speech_mlflow.scoring.statistics import Interval, Mapsswe, PairedTest
@@ -309,6 +309,34 @@ def wer_interval(
     sums, units = draw(values, labels, resamples, seed)
     low, high = statistics.percentiles(statistics.ratios(sums[:, 0], sums[:, 1]), level)
     return Interval(low, high, level, f"bootstrap by {column}", units)
+
+
+def wer_intervals_by(
+    score: Score,
+    column: Sequence[str],
+    labels: Iterable[str],
+    *,
+    groups: GroupsLike = None,
+    resamples: int = 1_000,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> dict[str, Interval]:
+    """The confidence interval of the WER of each group: `column` holds one label per utterance, `labels` are those wanted.
+
+    Drawn within a group is what `wer_interval` draws, utterances where the group has only one of these.
+    """
+    drawn, units = choose_groups(score, score, groups)
+    values = np.column_stack([score.arrays.errors.astype(np.int64), score.arrays.words])
+    members = np.asarray(column, dtype=object)
+    found = {}
+    for label in labels:
+        rows = np.flatnonzero(members == label)
+        inside = None if units is None else [units[row] for row in rows.tolist()]
+        inside = None if inside is None or len(set(inside)) < 2 else inside
+        sums, count = draw(values[rows], inside, resamples, seed)
+        low, high = statistics.percentiles(statistics.ratios(sums[:, 0], sums[:, 1]), level)
+        found[label] = Interval(low, high, level, f"bootstrap by {UTTERANCE if inside is None else drawn}", count)
+    return found
 
 
 def _notes(column: str, labels: Sequence[str] | None, units: int) -> tuple[str, ...]:

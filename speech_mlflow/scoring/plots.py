@@ -7,6 +7,7 @@ the report can set them for light and dark and a file of its own still looks rig
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -112,20 +113,43 @@ def kinds_plot(scores: Mapping[str, Score]) -> Markup:
     return _svg(axis, rows, len(scores) * _ROW, "Kinds of errors per reference word", _legend(KINDS))
 
 
-def group_plot(names: Sequence[str], groups: Mapping[str, Sequence[float]], column: str) -> Markup:
-    """The WER of each model in each group: `groups` maps a label to one WER per model."""
-    axis = Axis.over(value for values in groups.values() for value in values)
+def group_plot(
+    names: Sequence[str],
+    groups: Mapping[str, Sequence[float]],
+    column: str,
+    intervals: Mapping[str, Sequence[Interval]] | None = None,
+) -> Markup:
+    """The WER of each model in each group, with its interval: `groups` maps a label to one WER per model, `intervals` to one
+    interval per model."""
+    known = intervals or {}
+    ends = (end for row in known.values() for one in row for end in (one.low, one.high))
+    axis = Axis.over([*(value for values in groups.values() for value in values), *ends])
+    height = max(_ROW, 12 * len(names) + 14)
     rows = []
     for row, (label, values) in enumerate(groups.items()):
-        finite = [value for value in values if math.isfinite(value)]
-        y = _middle(row)
+        y = _middle(row, height)
         rows.append(_label(y, label))
-        if len(finite) > 1:
-            rows.append(_line(axis.x(min(finite)), axis.x(max(finite)), y, LINE))
         for index, value in enumerate(values):
-            if math.isfinite(value):
-                rows.append(_dot(axis.x(value), y, model_colour(index), f"{label}, {names[index]}: {value:.2%}"))
-    return _svg(axis, rows, len(groups) * _ROW, f"Word error rate by {column}", _model_legend(names))
+            if not math.isfinite(value):
+                continue
+            at, colour = y + (index - (len(values) - 1) / 2) * 12, model_colour(index)
+            if label in known:
+                interval = known[label][index]
+                rows.append(_line(axis.x(interval.low), axis.x(interval.high), at, colour))
+                text = f"{label}, {names[index]}: {value:.2%}, between {interval.low:.2%} and {interval.high:.2%}"
+            else:
+                text = f"{label}, {names[index]}: {value:.2%}"
+            rows.append(_dot(axis.x(value), at, colour, text))
+    title = f"Word error rate by {column}" + (" with its interval" if known else "")
+    return _svg(axis, rows, len(groups) * height, title, _model_legend(names))
+
+
+def standalone(plot: Markup) -> Markup:
+    """A plot as a file of its own, with a size: what shows it may know no style sheet."""
+    size = re.search(r'viewBox="0 0 (\d+) (\d+)"', plot)
+    assert size is not None
+    width, height = (1.5 * int(number) for number in size.groups())
+    return Markup(str(plot).replace("<svg ", f'<svg width="{width:.0f}" height="{height:.0f}" ', 1))  # noqa: S704 - our own plot
 
 
 def distribution_plot(scores: Mapping[str, Score], most: int = 5) -> Markup:

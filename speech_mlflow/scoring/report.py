@@ -22,7 +22,7 @@ from markupsafe import Markup
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import plots
 from speech_mlflow.scoring.comparable import check_comparable
-from speech_mlflow.scoring.comparison import Comparison, ComparisonTable, compare_all, wer_interval
+from speech_mlflow.scoring.comparison import Comparison, ComparisonTable, compare_all, wer_interval, wer_intervals_by
 from speech_mlflow.scoring.inputs import Groups, read_groups
 from speech_mlflow.scoring.records import Totals
 from speech_mlflow.scoring.report_data import AudioSource, chosen_rows, embed_audio, report_data, script_json
@@ -42,6 +42,7 @@ MAX_WORDS = 50
 """Rows of the tables of words."""
 
 _PLOTTED_GROUPS = 20
+_GROUP_RESAMPLES = 1_000
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -120,7 +121,7 @@ def render_report(
         audio_message=sounds.message,
         groups=labels,
         extra_columns=list(columns),
-        group_tables=_group_tables(scores, labels),
+        group_tables=_group_tables(scores, labels, resamples, seed),
         **_summary(scores, comparison, labels, resamples, seed),
         **_word_tables(scores),
     )
@@ -133,9 +134,9 @@ def figures(
     groups = next(iter(scores.values())).groups
     summary = _summary(scores, comparison, groups, resamples, seed)
     found = {name: summary[f"{name}_plot"] for name in ("wer", "difference", "kinds", "distribution")}
-    for table in _group_tables(scores, groups):
+    for table in _group_tables(scores, groups, resamples, seed):
         found[f"by_{re.sub(r'[^A-Za-z0-9_-]+', '_', table.name)}"] = table.plot
-    return {name: _writable(plot) for name, plot in found.items() if plot is not None}
+    return {name: _writable(plots.standalone(plot)) for name, plot in found.items() if plot is not None}
 
 
 def score_html(score: Score, count: int = 5) -> str:
@@ -198,8 +199,8 @@ def _summary(
     }
 
 
-def _group_tables(scores: Mapping[str, Score], labels: Groups) -> list[GroupTable]:
-    return [_group_table(scores, name, column) for name, column in labels.items()]
+def _group_tables(scores: Mapping[str, Score], labels: Groups, resamples: int, seed: int) -> list[GroupTable]:
+    return [_group_table(scores, name, labels, min(resamples, _GROUP_RESAMPLES), seed) for name in labels]
 
 
 def _word_tables(scores: Mapping[str, Score]) -> dict[str, Any]:
@@ -221,14 +222,19 @@ def _together(counters: Sequence[Mapping[Any, int]]) -> list[tuple[Any, tuple[in
     return sorted(rows, key=lambda row: (-max(row[1]), row[0]))[:MAX_WORDS]
 
 
-def _group_table(scores: Mapping[str, Score], name: str, column: Sequence[str]) -> GroupTable:
+def _group_table(scores: Mapping[str, Score], name: str, groups: Groups, resamples: int, seed: int) -> GroupTable:
+    column = groups[name]
     totals = [score.totals_by(column) for score in scores.values()]
     rows = {label: [by_label[label] for by_label in totals] for label in totals[0]}
     largest = sorted(rows, key=lambda label: -rows[label][0].words)
     shown = {label: rows[label] for label in rows if label in set(largest[:MAX_LABELS])}
     few = set(largest[:_PLOTTED_GROUPS])
-    plotted = {label: [total.wer for total in shown[label]] for label in shown if label in few}
-    return GroupTable(name, shown, len(rows) - len(shown), plots.group_plot(list(scores), plotted, name))
+    plotted = {label: [total.wer for total in shown[label]] for label in shown if label in few and shown[label][0].words}
+    by_model = [
+        wer_intervals_by(score, column, plotted, groups=groups, resamples=resamples, seed=seed) for score in scores.values()
+    ]
+    intervals = {label: [found[label] for found in by_model] for label in plotted}
+    return GroupTable(name, shown, len(rows) - len(shown), plots.group_plot(list(scores), plotted, name, intervals))
 
 
 @lru_cache(maxsize=1)

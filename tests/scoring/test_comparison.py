@@ -11,7 +11,7 @@ import scipy.stats
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import Comparison, Score, compare, compare_all, score, statistics
 from speech_mlflow.scoring.comparable import segment_errors
-from speech_mlflow.scoring.comparison import ComparisonTable, wer_interval
+from speech_mlflow.scoring.comparison import ComparisonTable, wer_interval, wer_intervals_by
 from tests.scoring.oracle import corpus, heard_again
 
 
@@ -289,6 +289,21 @@ def test_interval_of_one_score_holds_the_truth_as_often_as_it_says() -> None:
         inside += 0.2 in wer_interval(found, resamples=400, level=0.9, seed=trial)
     # 270 expected; 30 is five standard deviations
     assert 240 <= inside <= 300
+
+
+def test_interval_of_a_group_is_that_of_its_utterances_alone() -> None:
+    first, _ = two(300)
+    devices = ["phone" if index % 3 else "desk" for index in range(300)]
+    speakers = [f"s{index % 20}" for index in range(299)] + ["alone"]
+    given = score(*first.texts(), groups={"device": devices, "speaker": speakers})
+    found = wer_intervals_by(given, devices, ["phone", "desk"], resamples=500)
+    for label, interval in found.items():
+        rows = [index for index in range(300) if devices[index] == label]
+        references, hypotheses = ([column[row] for row in rows] for column in given.texts())
+        alone = score(references, hypotheses, groups={"speaker": [speakers[row] for row in rows]})
+        assert interval == wer_interval(alone, resamples=500)
+        assert interval.method == "bootstrap by speaker"
+    assert wer_intervals_by(given, speakers, ["alone"])["alone"].method == "bootstrap by utterance"
 
 
 def test_streamed_scores_compare() -> None:

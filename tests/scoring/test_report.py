@@ -16,6 +16,7 @@ import pytest
 
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import Score, compare, compare_all, score
+from speech_mlflow.scoring.comparison import wer_intervals_by
 from speech_mlflow.scoring.report import figures, render_report
 from tests.scoring.oracle import corpus, heard_again
 
@@ -243,6 +244,10 @@ def test_figures_are_files_of_their_own() -> None:
         root = ElementTree.fromstring(text)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert root.get("aria-label")
+        assert int(root.get("width", "0")) > 0, "it has a size where no style sheet gives it one"
+    one = given["model 0"]
+    interval = wer_intervals_by(one, one.groups["speaker"], ["s1"], resamples=200)["s1"]
+    assert f"s1, model 0: {one.by_group()['s1'].wer:.2%}, between {interval.low:.2%} and" in found["by_speaker"]
     assert set(figures({"m": score(["a"], ["b"])}, resamples=100)) == {"wer", "kinds", "distribution"}
 
 
