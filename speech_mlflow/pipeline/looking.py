@@ -205,22 +205,20 @@ def _open_id(found: Sequence[Run]) -> str | None:
 
 def _why_trained(world: World, store: Store | None, name: str, corpora: Sequence[Corpus], base: BaseModel) -> str:
     """What is new since the model was trained last, under this name."""
-    last = _last(
-        store, f"tags.`{tags.KIND}` = '{tags.KIND_TRAIN}' and attributes.run_name = {promotion_registry.literal(name)}"
-    )
+    quoted = promotion_registry.literal(name)
+    wanted = f"tags.`{tags.KIND}` = '{tags.KIND_TRAIN}' and attributes.run_name = {quoted}"
+    last = _last(store, wanted) if quoted else None
     if last is None:
         return "not trained before"
     inputs = last.inputs.dataset_inputs if last.inputs else []
     before = {next((tag.value for tag in one.tags if tag.key == tags.FINGERPRINT), ""): one.dataset.name for one in inputs}
     now = {corpus.fingerprint: corpus.name for corpus in corpora}
-    changes = [
-        f"{'changed' if title in before.values() else 'new'} data {title}"
-        for content, title in now.items()
-        if content not in before
-    ]
-    changes += [
-        f"without data {title}" for content, title in before.items() if content not in now and title not in now.values()
-    ]
+    words = {
+        "changed data": [one for content, one in now.items() if content not in before and one in before.values()],
+        "new data": [one for content, one in now.items() if content not in before and one not in before.values()],
+        "without data": [one for content, one in before.items() if content not in now and one not in now.values()],
+    }
+    changes = [f"{word} {', '.join(names)}" for word, names in words.items() if names]
     if last.data.tags.get(tags.BASE_MODEL_ID) != base.id:
         changes.append(f"base model {base.display_name} instead of {last.data.params.get('base_model', 'another')}")
     weight = world.pipeline.models[name].weight_percent

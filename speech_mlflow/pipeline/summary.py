@@ -141,7 +141,7 @@ def _steps(result: PipelineResult) -> Iterable[str]:
         [_sign(one), escape(one.stage), escape(one.name), _short(one.reason), _run_of(result, one), _time(one)] for one in shown
     ]
     heads = ["", "step", "of", "outcome", "run", "time"]
-    title = f"Steps: {changed} done, {found} there already"
+    title = f"Steps: {changed} done{f', {found} there already' if found else ''}"
     yield f"<details><summary>{title}</summary>\n\n{_table(heads, rows)}\n\n</details>"
 
 

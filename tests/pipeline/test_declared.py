@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,11 @@ def test_recordings_of_a_probe_are_found_from_where_the_file_lies(tmp_path: Path
     file.write_text('[targets.m]\nprobe = { recordings = [{ audio = "a.wav", text = "x" }] }')
     settings = anchored(Settings.load(file=file, environ={}), tmp_path)
     assert settings.targets["m"]["probe"]["recordings"][0]["audio"] == str(tmp_path / "a.wav")
+
+
+def test_what_the_readme_declares_is_taken(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    blocks = [block for block in re.findall(r"^```toml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL) if "[pipeline." in block]
+    assert blocks
+    for block in blocks:
+        assert declared(tmp_path, block).models

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from tests.pipeline.conftest import ONE_MODEL, TERMS, Folder, MakeFolder, states
 if TYPE_CHECKING:
     from tests.fixtures.emulator import RunningEmulator, StartEmulator
 
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 STEPS = {
     "data terms": "done",
     "data testing": "done",
@@ -210,3 +212,21 @@ def test_a_wrong_file_is_a_settings_error_before_anything_is_done(
     with pytest.raises(SettingsError, match=r"speech-mlflow\.toml"):
         CliRunner().invoke(cli, ["run"], catch_exceptions=False)
     assert not (tmp_path / ".speech-mlflow").exists()
+
+
+@pytest.mark.slow
+def test_the_file_of_init_runs_as_it_is_and_prints_what_the_readme_shows(
+    tmp_path: Path, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environ = {"SPEECH_MLFLOW_STATE_DIR": str(emulator.state_dir)}
+    shown = README.partition("```text\n+ train")[2].partition("```")[0]
+
+    def lines(text: str) -> list[str]:
+        """Without ids, times and rates, which differ a little from machine to machine."""
+        return [re.sub(r"[0-9a-f]{8}-[-0-9a-f]{27}|\d+ s|\d+\.\d %", "#", line) for line in text.splitlines()]
+
+    assert CliRunner().invoke(cli, ["init", "--example"], env=environ, catch_exceptions=False).exit_code == 0
+    done = CliRunner().invoke(cli, ["run"], env=environ, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert lines(done.stdout)[:4] == lines("+ train" + shown)
