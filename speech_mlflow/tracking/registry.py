@@ -139,10 +139,14 @@ def find_version(client: MlflowClient, reference: str) -> ModelVersion:
 
 
 def set_version_tags(client: MlflowClient, version: ModelVersion, values: Mapping[str, object]) -> None:
-    """Set the tags of a version that differ from what it has."""
+    """Set the tags of a version that differ from what it has.
+
+    (``MlflowClient.set_model_version_tag`` would ask each time, with a request of its own, whether the model is a prompt.)
+    """
+    registry = client._get_registry_client()  # type: ignore[no-untyped-call]
     for key, value in values.items():
         if value is not None and version.tags.get(key) != str(value):
-            client.set_model_version_tag(version.name, version.version, key, str(value))
+            registry.set_model_version_tag(version.name, version.version, key, str(value))
 
 
 def logged_model_of(version: ModelVersion) -> str | None:

@@ -17,7 +17,7 @@ from speech_mlflow.scoring import Score
 from speech_mlflow.scoring.comparison import Comparison, ComparisonTable
 from speech_mlflow.scoring.evaluators import EvaluatorFailure, EvaluatorOutput
 from speech_mlflow.scoring.report import figures
-from speech_mlflow.service.entities import Evaluation
+from speech_mlflow.service.entities import BaseModel, Evaluation
 from speech_mlflow.tracking import models, registry, runs, tables, tags, values
 from speech_mlflow.tracking.dataset import SpeechDataset
 from speech_mlflow.tracking.runs import Measured
@@ -136,7 +136,7 @@ def record(
         },
         at=at,
     )
-    tag_versions(store, run_id, {result.chosen.entity.id: result.metrics()["wer"] for result in tested.results}, at=at)
+    tag_versions(store, run_id, [(result.chosen, result.metrics()["wer"]) for result in tested.results], at=at)
     runs.finish(store, run_id, at=at)
 
 
@@ -168,8 +168,7 @@ def record_counts(
         measured.append(Measured({f"{name}/{label}": value for name, value in metrics.items()}))
     runs.log_files(store, run_id, {"service/evaluation-1.json": json.dumps(portable(evaluation), indent=1)})
     runs.log(store, run_id, measured=measured, at=at)
-    wers = {one.entity.id: service_metrics(counted[one.label])["wer"] for one in models_}
-    tag_versions(store, run_id, wers, at=at)
+    tag_versions(store, run_id, [(one, service_metrics(counted[one.label])["wer"]) for one in models_], at=at)
     runs.finish(store, run_id, at=at)
 
 
@@ -249,11 +248,13 @@ def _failures(tested: Tested) -> str | None:
     return json.dumps(failures, ensure_ascii=False) if failures else None
 
 
-def tag_versions(store: Store, run_id: str, wers: Mapping[str, float | None], *, at: int | None = None) -> None:
-    """Write the newest WER, by service model, on the registered versions, where people choose what to promote. A test that was
-    over ``at`` a time in the past does not displace a later one's."""
-    for model_id, wer in wers.items():
-        for version in registry.versions_of_model(store.client, None, model_id):
+def tag_versions(store: Store, run_id: str, wers: Sequence[tuple[Chosen, float | None]], *, at: int | None = None) -> None:
+    """Write the newest WER on the registered versions of the models tested, where people choose what to promote. A test that
+    was over ``at`` a time in the past does not displace a later one's."""
+    for chosen, wer in wers:
+        if isinstance(chosen.entity, BaseModel):
+            continue  # no version stands for one
+        for version in registry.versions_of_model(store.client, None, chosen.entity.id):
             if at is not None and _tested_later(store, version.tags.get(tags.TEST_RUN_ID), run_id, at):
                 continue
             registry.set_version_tags(
