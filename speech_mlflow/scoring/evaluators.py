@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from speech_mlflow.plugins import registered
 
 if TYPE_CHECKING:
+    import jiwer
     import pluggy
 
     from speech_mlflow.scoring.alignment import AlignedWord
@@ -42,6 +43,12 @@ class EvaluatorInput:
     locale: str
     utterances: Sequence[EvaluatedUtterance]
     audio: Callable[[str], bytes | None]
+
+    def to_jiwer(self) -> jiwer.WordOutput:
+        """The alignments as jiwer holds them, for code that is written for jiwer."""
+        from speech_mlflow.scoring.jiwer_output import of_alignments
+
+        return of_alignments(one.alignment for one in self.utterances)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
-"""A score as jiwer's own record of alignments."""
+"""Our alignments as jiwer's own record of them."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import jiwer
 
 from speech_mlflow.scoring.alignment import AlignedWord, Operation
+from speech_mlflow.scoring.records import Counts
 
 if TYPE_CHECKING:
     from speech_mlflow.scoring.scores import Score
@@ -17,23 +20,32 @@ _TYPES: dict[Operation, str] = {"hit": "equal", "sub": "substitute", "del": "del
 
 def word_output(score: Score) -> jiwer.WordOutput:
     """All alignments of a score with its counts and rates."""
-    size = range(len(score))
+    return of_alignments(score.alignment(index) for index in range(len(score)))
+
+
+def of_alignments(alignments: Iterable[Sequence[AlignedWord]]) -> jiwer.WordOutput:
+    """Alignments of many utterances, with the counts and rates that they add up to."""
+    given = list(alignments)
+    operations = Counter(step.op for steps in given for step in steps)
+    hits, substitutions = operations["hit"], operations["sub"]
+    deletions, insertions = operations["del"], operations["ins"]
+    counts = Counts(hits + substitutions + deletions, hits, substitutions, deletions, insertions)
     return jiwer.WordOutput(
-        references=[score.reference_words(index) for index in size],
-        hypotheses=[score.hypothesis_words(index) for index in size],
-        alignments=[_chunks(score.alignment(index)) for index in size],
-        wer=score.wer,
-        mer=score.mer,
-        wil=score.wil,
-        wip=score.wip,
-        hits=score.hits,
-        substitutions=score.substitutions,
-        insertions=score.insertions,
-        deletions=score.deletions,
+        references=[[step.reference for step in steps if step.reference is not None] for steps in given],
+        hypotheses=[[step.hypothesis for step in steps if step.hypothesis is not None] for steps in given],
+        alignments=[_chunks(steps) for steps in given],
+        wer=counts.wer,
+        mer=counts.mer,
+        wil=counts.wil,
+        wip=counts.wip,
+        hits=hits,
+        substitutions=substitutions,
+        insertions=insertions,
+        deletions=deletions,
     )
 
 
-def _chunks(steps: tuple[AlignedWord, ...]) -> list[jiwer.AlignmentChunk]:
+def _chunks(steps: Sequence[AlignedWord]) -> list[jiwer.AlignmentChunk]:
     """Runs of the same operation, with where they begin and end in both texts."""
     chunks, i, j = [], 0, 0
     for op, run in groupby(steps, key=lambda step: step.op):

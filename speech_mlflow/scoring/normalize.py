@@ -5,7 +5,8 @@ en-US, de-DE and zh-CN. The built-in rules (`speech_mlflow.scoring.rules`) follo
 them is not published, so a rate computed here approximates the service's own. A score names its normaliser, and two rates are
 compared only under the same one.
 
-Rules are functions from text to text: words separated by single spaces. A `Normalizer` gives such a function a name
+Rules are functions from text to text: words separated by single spaces. A segmenter of a language that is written without
+spaces is such a function, too; without one each character is a word. A `Normalizer` gives such a function a name
 and remembers what it has seen, so that the references of a test set are normalised once for any number of models.
 """
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -214,6 +215,19 @@ def test_transforms_of_jiwer_are_normalisers() -> None:
     assert found.wer == 0
     assert found.normalizer.name == "ToLowerCase+RemovePunctuation+ReduceToListOfListOfWords"
     assert score(["Hello"], ["hello"], normalizer=jiwer.ToLowerCase()).wer == 0
+
+
+def test_a_segmenter_is_a_normaliser() -> None:
+    """What is written without spaces is scored by character, or by the words that a segmenter finds."""
+
+    def segment(text: str) -> list[str]:
+        return re.findall("今天|天气|很好|.", text)
+
+    by_character = score(["今天天气很好"], ["今天天汽很好"], normalizer="zh-CN")
+    assert (by_character.words, by_character.errors) == (6, 1)
+    for rule in (segment, Normalizer("zh-words", lambda text: " ".join(segment(text)))):
+        by_word = score(["今天天气很好"], ["今天天汽很好"], normalizer=rule)
+        assert (by_word.words, by_word.substitutions, by_word.insertions) == (3, 1, 1)
 
 
 def test_what_is_not_a_normaliser() -> None:
