@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from speech_mlflow.errors import NotFoundError, OperationFailedError, PromotionError, UnknownOutcomeError
 from speech_mlflow.promotion import registry
+from speech_mlflow.promotion.crash import point
 from speech_mlflow.promotion.options import Options
 from speech_mlflow.promotion.records import Registered, Version
 from speech_mlflow.promotion.target import Target
@@ -105,6 +106,7 @@ class _Copy:
             copied = self._look_for(original, patiently=begun == ASKED)
         if copied is None:
             copied = self._make(original)
+        point("copy:made")
         self._note(copied, original)
         noted = {**self.version.tags, tags.MODEL_ID: copied, tags.RESOURCE: self.there.resource}
         return replace(self.version, tags=noted)
@@ -122,6 +124,7 @@ class _Copy:
         permission = self.there.models.authorize_copy(self.source.resource_id)
         self.keep()
         self._set({self._tag: ASKED})
+        point("copy:asked")
         try:
             operation = self.source.speech.models.copy(original.id, permission)
         except UnknownOutcomeError:
@@ -129,6 +132,7 @@ class _Copy:
             if found is None:
                 raise
             return found
+        point("copy:begun")
         self._set({self._tag: operation.id})
         return self._wait(operation)
 

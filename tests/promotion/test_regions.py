@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,25 @@ class Both:
         """The first resource, then the region."""
         given = Options(who="test", why="a test", on_event=self.world.events.append, look_after=(0.0, 0.2), **options)
         return self.regions.apply(self.world.client, self.world.apply(target=TARGET), given)
+
+    def command(self, folder: Path) -> Callable[..., str]:
+        """The command line in a directory whose settings name both; what it printed."""
+        (folder / "speech-mlflow.toml").write_text(
+            f'tracking_uri = "{self.world.client.tracking_uri}"\nendpoint = "{self.values["endpoint"]}"\n'
+            f'resource_id = "{self.values["resource_id"]}"\n[targets.{NAME}]\nregions = ["west"]\n'
+            f'[resources.west]\nendpoint = "{self.service.address["url"]}"\nkey_variable = "WEST_KEY"\n',
+            "utf-8",
+        )
+        keys = {"SPEECH_MLFLOW_KEY": self.world.service.address["key"], "WEST_KEY": self.service.address["key"]}
+
+        def run(*words: str, code: int = 0, **more: str) -> str:
+            command = [sys.executable, "-m", "speech_mlflow", *words, "--json"]
+            environ = {**os.environ, **keys, **more}
+            done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+            assert done.returncode == code, done.stderr
+            return done.stdout
+
+        return run
 
     def copies(self) -> list[CustomModel]:
         return list(self.west.models.list())
@@ -184,6 +204,51 @@ def test_a_process_that_died_between_copy_and_note_is_taken_over(both: Both) -> 
     assert len(both.copies()) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["copy:asked", "copy:begun", "copy:made", "after:copy"])
+def test_a_process_killed_at_any_point_of_copying_is_followed_without_a_second_copy(
+    both: Both, tmp_path: Path, point: str
+) -> None:
+    world = both.world
+    world.speech.resource = world.service.address["url"].partition("://")[2]  # as the command calls it
+    world.register()
+    world.move("1")
+    apply = both.command(tmp_path)
+    killed = apply("apply", NAME, code=-signal.SIGKILL, SPEECH_MLFLOW_CRASH_AT=point)
+    assert killed == ""
+    assert world.tag(tags.SERVED_VERSION) == "1"
+    assert [one["result"] for one in json.loads(apply("apply", NAME))] == ["unchanged", "served"]
+    both.serves("1")
+    assert len(both.copies()) == 1
+
+
+def test_a_region_whose_probe_fails_is_held_there_and_serves_elsewhere(both: Both, tmp_path: Path) -> None:
+    from tests.emulator.tone_plugin.tone_engine import speak
+
+    world = both.world
+    recording = tmp_path / "probe.wav"
+    recording.write_bytes(speak("call aspirin"))
+    probe = {"recordings": [{"audio": str(recording), "text": "call aspirin"}], "max_wer": 0.0}
+    target = Target.declared({"regions": ["west"], "probe": probe})
+    world.register()
+    world.move("1")
+    both.service.tell(faults=[{"kind": "status", "status": 400, "path": "/recognition/", "times": None}])
+    (part,) = both.regions.apply(world.client, world.apply(target=target))
+    assert part.result == "failed"
+    assert "refused a recording of the probe" in part.reason
+    versions_served(world, "1")
+    assert world.tag(tags.HOLD, "1") is None
+    assert "refused a recording" in str(world.tag(f"{tags.HOLD}.west", "1"))
+    assert world.tag(f"{tags.ENDPOINT_ID}.west") is None
+    both.service.tell(faults=[])
+    (part,) = both.regions.apply(world.client, world.apply(target=target))
+    assert part.result == "blocked"
+    world.client.delete_model_version_tag(NAME, "1", f"{tags.HOLD}.west")
+    (part,) = both.regions.apply(world.client, world.apply(target=target))
+    assert part.result == "served"
+    both.serves("1")
+
+
 def test_what_the_first_resource_refuses_goes_to_no_region(both: Both) -> None:
     world = both.world
     world.register()
@@ -295,24 +360,14 @@ def test_the_commands_show_both_and_exit_with_1_where_one_failed(both: Both, tmp
     world = both.world
     world.speech.resource = world.service.address["url"].partition("://")[2]  # as the settings' own connection calls it
     world.register()
-    (tmp_path / "speech-mlflow.toml").write_text(
-        f'tracking_uri = "{world.client.tracking_uri}"\nendpoint = "{both.values["endpoint"]}"\n'
-        f'resource_id = "{both.values["resource_id"]}"\n[targets.{NAME}]\nregions = ["west"]\n'
-        f'[resources.west]\nendpoint = "{both.service.address["url"]}"\nkey_variable = "WEST_KEY"\n',
-        "utf-8",
-    )
+    command = both.command(tmp_path)
 
-    def run(*words: str, code: int = 0, **more: str) -> Any:
-        environ = {**os.environ, "SPEECH_MLFLOW_KEY": world.service.address["key"], **more}
-        command = [sys.executable, "-m", "speech_mlflow", *words, "--json"]
-        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout)
+    def run(*words: str, **more: Any) -> Any:
+        return json.loads(command(*words, **more))
 
     main, west = run("promote", f"{NAME}/1", code=1, WEST_KEY="wrong")
     assert (main["result"], west["region"], west["result"]) == ("served", "west", "error")
-    key = both.service.address["key"]
-    assert run("plan", NAME, WEST_KEY=key)["regions"][0]["changes"]
-    assert [one["result"] for one in run("apply", NAME, WEST_KEY=key)] == ["unchanged", "served"]
+    assert run("plan", NAME)["regions"][0]["changes"]
+    assert [one["result"] for one in run("apply", NAME)] == ["unchanged", "served"]
     both.serves("1")
-    assert not run("plan", NAME, "--exit-code", WEST_KEY=key)["regions"][0]["changes"]
+    assert not run("plan", NAME, "--exit-code")["regions"][0]["changes"]
