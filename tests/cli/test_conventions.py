@@ -16,6 +16,8 @@ import click
 import pytest
 
 from speech_mlflow.emulator.options import StateProgress
+from tests.cli.contract import AFTER_THE_DEMO, CONTRACT, ELSEWHERE, missing
+from tests.cli.reference import difference
 from tests.cli.test_cli import run
 from tests.cli.walking import ALL, GROUPS, LEAVES, options
 from tests.fixtures.emulator import RunningEmulator
@@ -42,6 +44,15 @@ def test_every_option_is_explained(name: str) -> None:
 @pytest.mark.parametrize("name", LEAVES)
 def test_every_command_has_the_shared_options(name: str) -> None:
     assert set(options(LEAVES[name])) >= SHARED
+
+
+def test_what_every_command_prints_as_json_is_written_down_and_checked() -> None:
+    assert set(CONTRACT) == set(LEAVES)
+    assert set(AFTER_THE_DEMO) | ELSEWHERE == set(LEAVES)
+
+
+def test_the_reference_in_the_readme_is_that_of_the_commands() -> None:
+    assert difference() == "", "python -m tests.cli.reference writes it anew"
 
 
 def test_groups_are_nouns_and_what_is_in_them_is_said_in_known_words() -> None:
@@ -198,7 +209,9 @@ def test_ctrl_c_leaves_a_training_that_the_same_command_goes_on_with(
     assert "run the same command again to pick it up" in said
     assert "Traceback" not in said
     done = subprocess.run([*command, "--json"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["version"] == "1"
+    trained = json.loads(done.stdout)
+    assert trained["version"] == "1"
+    assert missing("train", trained) == set()
     assert len(service.api.get("/models").json()["values"]) == 1
 
 

@@ -9,7 +9,7 @@ import inspect
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -134,6 +134,32 @@ def test_a_separately_installed_evaluator_adds_its_metrics_to_the_test_run(
     recalls = {name: value for name, value in metrics.items() if "term_recall" in name}
     base, custom = (next(v for n, v in recalls.items() if word in n) for word in ("/base", f"/{MODEL}"))
     assert base < custom
+
+
+@pytest.mark.slow
+def test_every_command_prints_as_json_what_is_written_down(
+    demo: Demo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from speech_mlflow.cli.main import cli
+    from tests.cli.contract import AFTER_THE_DEMO, missing
+
+    monkeypatch.chdir(demo.directory)
+
+    def printed(name: str, arguments: list[str]) -> Any:
+        capsys.readouterr()
+        code = cli.main([*name.split(), *arguments, "--json"], prog_name="speech-mlflow", standalone_mode=False)
+        assert not code, name
+        text = capsys.readouterr().out
+        return [json.loads(line) for line in text.splitlines()][-1] if name == "watch" else json.loads(text)
+
+    ids = {kind: printed(f"{kind}s list", [])[0]["id"] for kind in ("evaluation", "endpoint")}
+    ids |= {"dataset": printed("data list", [])[0]["id"], "clinic": str(ROOT / "examples" / "clinic")}
+    lacking = {}
+    for name, arguments in AFTER_THE_DEMO.items():
+        document = printed(name, [argument.format(**ids) for argument in arguments])
+        lacking[name] = missing(name, document)
+    assert {name: names for name, names in lacking.items() if names} == {}
+    assert missing("demo", demo.first) == set()
 
 
 # --- the README ---
