@@ -299,8 +299,9 @@ def _amounts(profile: str | None) -> dict[str, str]:
     except ValueError:
         return {}
     found = {}
-    if isinstance(counts.get("utterances"), int):
-        found["utterances" if counts.get("hours") else "lines"] = str(counts["utterances"])
+    count = counts.get("utterances", counts.get("accepted_lines"))
+    if isinstance(count, int):
+        found["utterances" if counts.get("hours") else "lines"] = str(count)
     if counts.get("hours"):
         found["minutes"] = f"{60 * counts['hours']:.1f}"
     return found
