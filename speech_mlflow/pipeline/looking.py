@@ -162,6 +162,9 @@ def promotion(world: World, model: str, version: str) -> Outlook:
         return Outlook("promote", model, "new", "nothing is served yet")
     endpoint = plan.observed.endpoint.id if plan.observed.endpoint else None
     if plan.desired.version == version:
+        behind = [] if plan.changes else _regions_behind(world, registered, plan)
+        if behind:
+            return Outlook("promote", model, "open", f"version {version} is not yet served in {', '.join(behind)}")
         if not plan.changes:
             return Outlook("promote", model, "done", f"version {version} is served by endpoint {endpoint}")
         return Outlook("promote", model, "open", f"version {version} is in the registry as to be served, and is not yet")
@@ -181,6 +184,12 @@ def _plan(world: World, registered_model: str) -> Plan | None:
         return usecases.plan_for(world.speech, world.client, registered_model, world.target(registered_model), ask_gates=False)
     except PromotionError:  # no such registered model yet
         return None
+
+
+def _regions_behind(world: World, registered_model: str, plan: Plan) -> list[str]:
+    """The other resources of the target in which something is to be done."""
+    plans = world.regions.plans(world.client, registered_model, plan.target)
+    return [region for region, one in zip(plan.target.regions, plans, strict=True) if one.changes]
 
 
 def _model(world: World, run: Run) -> CustomModel | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,12 +40,14 @@ class Project:
 
     def plan(self, until: Stage = "promote") -> list[Outlook]:
         """What a run would do, each step with the reason. Nothing is written, in MLflow or in the service."""
-        return plan(self.world(), until)
+        with closing(self.world()) as world:
+            return plan(world, until)
 
     def run(self, until: Stage = "promote") -> PipelineResult:
         """Do what is to be done. Errors of steps are in the result and not raised; an interrupt leaves everything to be gone on
         with: the same call picks it up."""
-        return Run(self, self.world(), until).go()
+        with closing(self.world()) as world:
+            return Run(self, world, until).go()
 
     def world(self) -> World:
         """Connections, declarations and data, read anew."""

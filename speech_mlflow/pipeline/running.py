@@ -227,7 +227,15 @@ class Run:
             raise GateError(applied.reason, decisions=applied.plan.decisions)
         if not applied.served:
             raise PromotionError(f"{applied.result}: {applied.reason}")
-        return version, applied.reason, applied.run_id
+        elsewhere = self.world.regions.apply(self.world.client, applied, options)
+        for one in elsewhere:
+            if one.applied is not None and one.applied.run_id is not None:
+                self.parent.adopt(one.applied.run_id)
+        wrong = [f"{one.region}: {one.result}, {one.reason}" for one in elsewhere if not one.well]
+        if wrong:
+            raise PromotionError(f"served by the first resource, and not by others: {'; '.join(wrong)}")
+        too = f"; by {', '.join(one.region for one in elsewhere)} too" if elsewhere else ""
+        return version, f"{applied.reason}{too}", applied.run_id
 
     # --- steps -------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from speech_mlflow.corpus import Corpus
+    from speech_mlflow.promotion.regions import Regions
     from speech_mlflow.promotion.target import Target
     from speech_mlflow.service import SpeechClient
     from speech_mlflow.service.entities import BaseModel
@@ -48,6 +49,17 @@ class World:
         from speech_mlflow.connection import mlflow_store
 
         return mlflow_store(self.settings)
+
+    @cached_property
+    def regions(self) -> Regions:
+        """The other resources that targets name; connections are made when they are needed."""
+        from speech_mlflow.promotion.regions import Regions
+
+        return Regions(self.settings, self.speech)
+
+    def close(self) -> None:
+        """Close the connections that were made here."""
+        self.regions.__exit__()
 
     def store_to_look_in(self) -> Store | None:
         """The store with the experiment as it is; None where there is no such experiment. Nothing is made."""

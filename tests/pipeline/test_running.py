@@ -161,6 +161,28 @@ def test_a_failed_training_is_named_and_tried_again_the_next_time(
 
 
 @pytest.mark.slow
+def test_every_region_of_a_target_is_served_or_named(make_folder: MakeFolder, start_emulator: StartEmulator) -> None:
+    main, west = start_emulator(), start_emulator()
+    folder = make_folder(main)
+    folder.declare(
+        f'endpoint = "{main.url}"\nresource_id = "{main.resource_id}"\n'
+        f'{ONE_MODEL}regions = ["west"]\n[resources.west]\nendpoint = "{west.url}"\nkey = "wrong"\n'
+    )
+    refused = folder.run()
+    assert (states(refused)["promote clinic"], refused.exit_code) == ("failed", 1)
+    assert "west" in refused.failed[0].reason
+    assert folder.served() == "1"
+    file = folder.path / "speech-mlflow.toml"
+    file.write_text(file.read_text("utf-8").replace('"wrong"', f'"{west.key.get_secret_value()}"'), "utf-8")
+    assert folder.plan()["promote clinic"].why == "version 1 is not yet served in west"
+    again = folder.run()
+    assert (again.exit_code, [one.id for one in again.outcomes if one.changed]) == (0, ["promote clinic"])
+    (endpoint,) = west.api.get("/endpoints").json()["values"]
+    assert endpoint["properties"] is not None
+    assert folder.run().changed is False
+
+
+@pytest.mark.slow
 def test_interrupted_it_goes_on_with_the_same_parent(make_folder: MakeFolder, emulator: RunningEmulator) -> None:
     terms = "\n".join(f"Take {number} tablets of amiodarone." for number in range(1, 90))
     folder = make_folder(emulator, f'state_dir = "{emulator.state_dir}"\n' + ONE_MODEL, terms=terms)
