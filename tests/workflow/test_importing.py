@@ -22,6 +22,7 @@ from speech_mlflow.service.retry import Timing
 from speech_mlflow.tracking import answers, tags
 from speech_mlflow.tracking.lineage import lineage
 from speech_mlflow.workflow.importing import Item, import_existing
+from tests.cli.tools import answer, invoke
 from tests.fixtures.emulator import RunningEmulator, StartEmulator
 from tests.workflow.tools import Mlflow
 
@@ -246,6 +247,34 @@ def test_one_that_cannot_be_read_is_reported_and_the_rest_is_imported(studio: St
 
     done = {item.name: item for item in import_existing(studio.speech, registered_model="clinic", **mlflow.where)}
     assert (done[NAME].outcome, done[NAME].version, done["Accuracy"].outcome) == ("imported", "clinic/1", "present")
+
+
+def test_the_command_lists_imports_and_exits_with_1_where_something_failed(studio: Studio, mlflow: Mlflow) -> None:
+    environ = {
+        "SPEECH_MLFLOW_ENDPOINT": studio.service.url,
+        "SPEECH_MLFLOW_KEY": studio.service.key.get_secret_value(),
+        "SPEECH_MLFLOW_TRACKING_URI": mlflow.uri,
+        "SPEECH_MLFLOW_EXPERIMENT": "speech",
+    }
+    listed = answer("import", "--dry-run", "--project", "Clinic", **environ)
+    assert {(one["kind"], one["name"], one["outcome"]) for one in listed} == {
+        ("model", NAME, "to be imported"),
+        ("evaluation", "Accuracy", "to be imported"),
+    }
+    assert mlflow.runs() == []
+    faults = studio.service.faults
+    assert faults is not None
+    faults.add(Fault("status", path=f"/evaluations/{studio.evaluation.id}/files", status=404, times=None))
+    faults.add(Fault("status", path=f"/datasets/{studio.related.id}$", status=403, times=None))
+    try:
+        failed = answer("import", studio.model.id, code=1, **environ)
+    finally:
+        faults.clear()
+    assert {one["name"]: one["outcome"] for one in failed} == {NAME: "failed", "Accuracy": "imported"}
+    assert "no table of utterances" in failed[1]["reason"], "what could be had was brought"
+    printed = invoke("import", studio.model.id, "--registered-model", "clinic", **environ).stdout
+    assert "clinic/1" in printed
+    assert printed.splitlines()[-1] == "1 imported, 1 present"
 
 
 def test_data_that_is_gone_leaves_the_counts_of_the_service(
