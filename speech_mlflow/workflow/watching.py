@@ -58,6 +58,8 @@ class Status:
             return f"speech-mlflow wait {self.run_id}"
         if self.kind == tags.KIND_PROMOTION:
             return f"speech-mlflow apply {self.registered_model}"
+        if self.kind == tags.KIND_PIPELINE:
+            return "speech-mlflow run"
         return "the command that began it, with the same arguments"
 
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from speech_mlflow.cli.main import cli
 from speech_mlflow.emulator.faults import Fault
 from speech_mlflow.errors import SettingsError
+from speech_mlflow.workflow import status
 from tests.pipeline.conftest import ONE_MODEL, TERMS, Folder, MakeFolder, states
 
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ def test_interrupted_it_goes_on_with_the_same_parent(make_folder: MakeFolder, em
     assert "again" in said
     (parent,) = folder.runs("pipeline")
     assert parent.info.status == "RUNNING"
+    at_work = {one.kind: one.next_step for one in status(folder.speech, tracking_uri=folder.uri, experiment="clinic")}
+    assert at_work["pipeline"] == "speech-mlflow run"
     result = folder.run()
     assert result.exit_code == 0, result.outcomes
     assert result.run_id == parent.info.run_id
