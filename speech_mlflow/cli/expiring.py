@@ -30,9 +30,16 @@ def expiring(context: click.Context, app: App, within: float | None, served: boo
     speech-mlflow models expiring --within 90 --served --exit-code
     """
     from speech_mlflow.promotion import lifecycle, registry
+    from speech_mlflow.promotion.regions import Regions
+    from speech_mlflow.promotion.usecases import target_of
 
-    days = app.settings.expiry_days if within is None else within
-    ages = lifecycle.read(app.speech(), registry.read_all(app.mlflow()).values())
+    days, speech = app.settings.expiry_days if within is None else within, app.speech()
+    ages = lifecycle.read(
+        speech,
+        registry.read_all(app.mlflow()).values(),
+        target_of=lambda name: target_of(app.settings, name),
+        regions=context.with_resource(Regions(app.settings, speech)),
+    )
     found = [age for age in ages.within(days) if age.endpoint_id or not served]
     app.emit([age.to_dict() for age in found], lambda: _show(found, days))
     if found and exit_code:
@@ -44,7 +51,7 @@ def _show(found: list[Age], days: float) -> None:
         click.echo(f"no model of a registered version expires within {days:g} days")
         return
     table(
-        ["model", "version", "stage", "expires", "days", "endpoint", "newer base model"],
+        ["model", "version", "stage", "expires", "days", "region", "endpoint", "newer base model"],
         [
             (
                 age.registered_model,
@@ -52,6 +59,7 @@ def _show(found: list[Age], days: float) -> None:
                 age.stage,
                 age.expires.date() if age.expires else "",
                 f"{age.days:.0f}" if age.days is not None else "",
+                age.region,
                 age.endpoint_id,
                 age.newer_base,
             )

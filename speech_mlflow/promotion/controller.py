@@ -96,7 +96,7 @@ class Controller:
         self._idle = False
         self._poll_failures = 0
         self._regions = regions
-        self._expiry = ExpiryWatch(speech, self.counts, self._options)
+        self._expiry = ExpiryWatch(speech, self.counts, self._options, target_of=target_of, regions=regions)
 
     def wake(self, name: str | None = None) -> None:
         """Look now: at one registered model, or (also where it is not known here) at what changed."""

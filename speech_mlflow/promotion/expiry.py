@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from speech_mlflow.promotion.counts import Counts
     from speech_mlflow.promotion.options import Options
     from speech_mlflow.promotion.records import Registered
+    from speech_mlflow.promotion.regions import Regions
+    from speech_mlflow.promotion.target import Target
     from speech_mlflow.service.client import SpeechClient
 
 LOOK_SECONDS = 3600.0
@@ -27,14 +29,23 @@ class ExpiryWatch:
     """Looks at what is served, and tells ``model_expiring`` once a version, and once more when it has expired."""
 
     def __init__(
-        self, speech: SpeechClient, counts: Counts, options: Options, *, clock: Callable[[], float] = monotonic
+        self,
+        speech: SpeechClient,
+        counts: Counts,
+        options: Options,
+        *,
+        target_of: Callable[[str], Target] | None = None,
+        regions: Regions | None = None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._target_of = target_of
+        self._regions = regions
         self._speech = speech
         self._counts = counts
         self._options = options
         self._clock = clock
         self._next = 0.0
-        self._told: set[tuple[str, str, str]] = set()
+        self._told: set[tuple[str, str, str, str | None]] = set()
 
     def look(self, models: Collection[Registered]) -> None:
         """Ask the service, if it is time to. That it does not answer is a line in the log: the next look comes."""
@@ -42,7 +53,7 @@ class ExpiryWatch:
             return
         self._next = self._clock() + LOOK_SECONDS
         try:
-            found = lifecycle.read(self._speech, models)
+            found = lifecycle.read(self._speech, models, target_of=self._target_of, regions=self._regions)
         except SpeechMlflowError as error:
             self._next = 0.0
             log.warning("which models expire is not known: %s", error)
@@ -51,7 +62,7 @@ class ExpiryWatch:
         self._counts.expiring = len(soon)
         self._counts.next_expiry_at = found.next_expiry.timestamp() if found.next_expiry else None
         for age in soon:
-            key = (age.registered_model, age.version, age.state)
+            key = (age.registered_model, age.version, age.state, age.region)
             if key not in self._told:
                 self._told.add(key)
                 self._tell(age)
@@ -59,6 +70,12 @@ class ExpiryWatch:
     def _tell(self, age: lifecycle.Age) -> None:
         self._counts.tell("model_expiring")
         event = PromotionEvent(
-            "model_expiring", age.registered_model, DEFAULT, age.reason, age.version, age.endpoint_id, data=age.to_dict()
+            "model_expiring",
+            age.registered_model,
+            age.region or DEFAULT,
+            age.reason,
+            age.version,
+            age.endpoint_id,
+            data=age.to_dict(),
         )
         notify(event, manager=self._options.manager, on_event=self._options.on_event)

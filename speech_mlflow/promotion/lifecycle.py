@@ -6,18 +6,24 @@ the transcripts. So expiry is told before it comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
+from speech_mlflow.errors import SettingsError, SpeechMlflowError
+from speech_mlflow.promotion.copies import localised
 from speech_mlflow.promotion.records import PRODUCTION, Registered, Version
+from speech_mlflow.promotion.target import Target
 from speech_mlflow.tracking import tags
 
 if TYPE_CHECKING:
+    from speech_mlflow.promotion.regions import Regions
     from speech_mlflow.service.client import SpeechClient
     from speech_mlflow.service.entities import BaseModel, CustomModel
 
+log = logging.getLogger(__name__)
 NEVER = datetime.max.replace(tzinfo=timezone.utc)
 
 
@@ -26,7 +32,8 @@ class Age:
     """One version whose model the service has: until when it is used, and what it could be trained on now.
 
     ``days`` are left until ``expires`` (negative: expired), None where the service gives no date. ``endpoint_id`` serves it,
-    None where it is not served; ``newer_base`` is the newest base model that can be adapted, where that is newer than its own.
+    None where it is not served; ``newer_base`` is the newest base model that can be adapted, where that is newer than its own;
+    ``region`` is the named resource that has the copy, None for the one where it was trained.
     """
 
     registered_model: str
@@ -38,6 +45,7 @@ class Age:
     expires: datetime | None
     days: float | None
     newer_base: str | None
+    region: str | None = None
 
     @property
     def state(self) -> Literal["expired", "expires", "unknown"]:
@@ -52,7 +60,8 @@ class Age:
             return f"the service does not say when {who} expires"
         when = f"{who} {'expired' if self.days <= 0 else 'expires'} on {self.expires:%Y-%m-%d}"
         left = "" if self.days <= 0 else f", in {self.days:.0f} days"
-        falls = f"; endpoint {self.endpoint_id} answers with the newest base model then, without an error"
+        where = f" in {self.region}" if self.region else ""
+        falls = f"; endpoint {self.endpoint_id}{where} answers with the newest base model then, without an error"
         retrain = f"; train on the base model {self.newer_base}" if self.newer_base else ""
         return when + left + (falls if self.endpoint_id else "") + retrain
 
@@ -83,40 +92,80 @@ class Lifecycle:
 
 
 def lifecycle(
-    models: Iterable[Registered], custom: Iterable[CustomModel], bases: Iterable[BaseModel], *, now: datetime
+    models: Iterable[tuple[Registered, Target]], custom: Iterable[CustomModel], bases: Iterable[BaseModel], *, now: datetime
 ) -> Lifecycle:
-    """What registry and service say together: a function of their records alone."""
+    """What registry and one resource say together, for registered models and their targets there: a function of records."""
     known = {model.id: model for model in custom}
     usable = tuple(bases)
-    ages = [
-        _age(model, version, known[version.tags[tags.MODEL_ID]], usable, now)
-        for model in models
+    return _sorted(
+        _age(model, version, target, known[version.tags[tags.MODEL_ID]], usable, now)
+        for registered, target in models
+        for model in [localised(registered, target)]
         for version in model.versions
         if version.tags.get(tags.MODEL_ID) in known
-    ]
-    return Lifecycle(tuple(sorted(ages, key=lambda age: (age.expires or NEVER, age.registered_model, int(age.version)))))
+    )
 
 
-def read(speech: SpeechClient, models: Iterable[Registered], *, now: datetime | None = None) -> Lifecycle:
-    """Ask the service for its models: one list of custom models and one of base models, however many versions there are."""
+def read(
+    speech: SpeechClient,
+    models: Collection[Registered],
+    *,
+    target_of: Callable[[str], Target] | None = None,
+    regions: Regions | None = None,
+    now: datetime | None = None,
+) -> Lifecycle:
+    """Ask each resource for its models: one list of custom models and one of base models, however many versions there are.
+
+    A region that does not answer is a line in the log.
+    """
     moment = now or datetime.now(timezone.utc)
-    return lifecycle(models, speech.models.list(), speech.models.list_base(), now=moment)
+    pairs = [(model, _target(model, target_of)) for model in models]
+    found = list(lifecycle(pairs, speech.models.list(), speech.models.list_base(), now=moment).ages)
+    if regions is None:
+        return _sorted(found)
+    for region in sorted({region for _, target in pairs for region in target.regions}):
+        there = [(model, target.in_region(region)) for model, target in pairs if region in target.regions]
+        try:
+            of = regions.speech(region).models
+            found += lifecycle(there, of.list(), of.list_base(), now=moment).ages
+        except SpeechMlflowError as error:
+            log.warning("which models expire in %s is not known: %s", region, error)
+    return _sorted(found)
 
 
-def _age(model: Registered, version: Version, of: CustomModel, bases: tuple[BaseModel, ...], now: datetime) -> Age:
+def _sorted(ages: Iterable[Age]) -> Lifecycle:
+    return Lifecycle(tuple(sorted(ages, key=_order)))
+
+
+def _order(age: Age) -> tuple[datetime, str, int, str]:
+    return (age.expires or NEVER, age.registered_model, int(age.version), age.region or "")
+
+
+def _target(model: Registered, target_of: Callable[[str], Target] | None) -> Target:
+    """The target of a registered model; the default one where what is declared is wrong, which its own work says."""
+    try:
+        return (target_of(model.name) if target_of else Target()).with_tags(model.tags)
+    except SettingsError:
+        return Target()
+
+
+def _age(
+    model: Registered, version: Version, target: Target, of: CustomModel, bases: tuple[BaseModel, ...], now: datetime
+) -> Age:
     dates = of.properties.deprecation_dates if of.properties else None
     expires = dates.transcription_date_time if dates else None
-    published = model.tags.get(tags.SERVED_VERSION) == version.number
+    published = model.tags.get(target.tag(tags.SERVED_VERSION)) == version.number
     return Age(
         registered_model=model.name,
         version=version.number,
         stage=version.stage,
         model_id=of.id,
         locale=of.locale,
-        endpoint_id=model.tags.get(tags.ENDPOINT_ID) if published else None,
+        endpoint_id=model.tags.get(target.tag(tags.ENDPOINT_ID)) if published else None,
         expires=expires,
         days=(expires - now) / timedelta(days=1) if expires else None,
         newer_base=_newer_base(of, bases, now) if published or version.stage == PRODUCTION else None,
+        region=target.region,
     )
 
 

@@ -60,10 +60,10 @@ def custom(number: int, expires: str | None, *, of: int = 1) -> CustomModel:
     )
 
 
-def registered(served: str | None, *stages: str) -> Registered:
+def registered(served: str | None, *stages: str) -> tuple[Registered, Target]:
     versions = [Version(str(n), stage, tags={tags.MODEL_ID: f"m{n}"}) for n, stage in enumerate(stages, 1)]
     noted = {tags.SERVED_VERSION: served, tags.ENDPOINT_ID: "e1"} if served else {}
-    return Registered("clinic", tags=noted, versions=tuple(versions))
+    return Registered("clinic", tags=noted, versions=tuple(versions)), Target()
 
 
 def test_the_soonest_comes_first_and_what_serves_is_known() -> None:
@@ -102,6 +102,16 @@ def test_a_newer_base_model_counts_where_it_can_be_adapted_and_is_of_the_locale(
     assert age.newer_base == "20251001"  # its own is gone from the service
     (age,) = lifecycle.lifecycle([registered(None, "None")], [custom(1, "2027-07-15", of=1)], bases, now=NOW).ages
     assert age.newer_base is None  # nobody waits for a version that is not in use
+
+
+def test_a_copy_in_a_region_has_a_date_and_an_endpoint_of_its_own() -> None:
+    noted = {tags.MODEL_ID: "m1", f"{tags.MODEL_ID}.west": "m2"}
+    served = {f"{tags.SERVED_VERSION}.west": "1", f"{tags.ENDPOINT_ID}.west": "e2"}
+    model = Registered("clinic", tags=served, versions=(Version("1", "Production", tags=noted),))
+    west = Target(regions=("west",)).in_region("west")
+    (age,) = lifecycle.lifecycle([(model, west)], [custom(1, "2026-05-02"), custom(2, "2026-05-11")], [], now=NOW).ages
+    assert (age.model_id, age.days, age.endpoint_id, age.region) == ("m2", 10.0, "e2", "west")
+    assert "endpoint e2 in west answers" in age.reason
 
 
 def test_the_controller_tells_once_and_counts(world: World) -> None:

@@ -16,6 +16,7 @@ from mlflow.deployments import get_deploy_client
 from mlflow.exceptions import MlflowException
 
 from speech_mlflow.errors import SettingsError
+from speech_mlflow.promotion import lifecycle, registry
 from speech_mlflow.promotion.controller import Controller
 from speech_mlflow.promotion.events import PromotionEvent
 from speech_mlflow.promotion.options import Options
@@ -136,6 +137,9 @@ def test_a_version_is_copied_once_and_served_in_both(both: Both) -> None:
         both.serves(version)
     assert len(both.copies()) == 2  # back to a version that was copied before
     assert leftovers(both.west, world.client, lambda name: [TARGET, TARGET.in_region("west")]) == []
+    registered = registry.read_all(world.client).values()
+    found = lifecycle.read(world.speech, registered, target_of=lambda name: TARGET, regions=both.regions)
+    assert {(age.region, age.version) for age in found.served} == {(None, "1"), ("west", "1")}
 
 
 def test_the_plan_of_a_region_says_what_is_copied(both: Both) -> None:
