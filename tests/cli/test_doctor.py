@@ -18,6 +18,7 @@ from speech_mlflow.settings import Settings
 from tests.cli.test_cli import run
 from tests.fixtures.emulator import RunningEmulator, StartEmulator
 from tests.fixtures.mlflow import MlflowStore
+from tests.fixtures.mlflow_server import serve
 
 CANARY = "canary-key-0815-4711"
 NOBODY = "http://127.0.0.1:9"
@@ -135,21 +136,50 @@ def test_a_deleted_experiment_and_a_registry_without_stages_are_named(mlflow_sto
     assert (found_trigger.state, found_trigger.fix) == ("fail", 'set trigger = "alias" in speech-mlflow.toml')
 
 
-def test_webhooks_whose_secrets_another_key_encrypted_are_a_fail(mlflow_store: MlflowStore) -> None:
+def add_webhook_of_another_key(path: Path) -> None:
+    """What a server process leaves behind that encrypted with a key of its own."""
     from cryptography.fernet import Fernet
 
-    with sqlite3.connect(mlflow_store.database) as database:
-        secret = Fernet(Fernet.generate_key()).encrypt(b"hush").decode()
-        columns = "webhook_id, name, url, status, secret, creation_timestamp, last_updated_timestamp, workspace"
-        values = ("w-1", "hook", "https://example.org/hook", "ACTIVE", secret, 1, 1, "default")
+    secret = Fernet(Fernet.generate_key()).encrypt(b"hush").decode()
+    wanted = {
+        "webhook_id": "w-1",
+        "name": "hook",
+        "url": "https://example.org/hook",
+        "status": "ACTIVE",
+        "secret": secret,
+        "creation_timestamp": 1,
+        "last_updated_timestamp": 1,
+        "workspace": "default",
+    }
+    with sqlite3.connect(path) as database:
         known = {row[1] for row in database.execute("PRAGMA table_info(webhooks)")}
-        pairs = [(name, value) for name, value in zip(columns.split(", "), values, strict=True) if name in known]
-        names, marks = ", ".join(name for name, _ in pairs), ", ".join("?" for _ in pairs)
-        database.execute(f"INSERT INTO webhooks ({names}) VALUES ({marks})", [value for _, value in pairs])
+        row = {name: value for name, value in wanted.items() if name in known}
+        marks = ", ".join("?" for _ in row)
+        database.execute(f"INSERT INTO webhooks ({', '.join(row)}) VALUES ({marks})", list(row.values()))
     database.close()
+
+
+def test_webhooks_whose_secrets_another_key_encrypted_are_a_fail(mlflow_store: MlflowStore) -> None:
+    add_webhook_of_another_key(mlflow_store.database)
     found = by_check(checks_mlflow.mlflow(Settings(tracking_uri=mlflow_store.uri)))
     assert found["webhooks"].state == "fail"
     assert "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY" in (found["webhooks"].fix or "")
+
+
+@pytest.mark.slow
+def test_a_server_tells_its_version_and_whether_its_webhooks_can_be_read(mlflow_database: Path, tmp_path: Path) -> None:
+    from mlflow import __version__
+
+    with serve(mlflow_database, tmp_path / "server") as server:
+        settings = Settings(tracking_uri=server.uri)
+        found = by_check(checks_mlflow.mlflow(settings))
+        assert {finding.state for finding in found.values()} == {"ok"}
+        assert f"runs MLflow {__version__}" in found["mlflow"].text
+        assert "before one with a secret is made" in found["webhooks"].text
+        add_webhook_of_another_key(server.folder / "mlflow.db")
+        webhooks = by_check(checks_mlflow.mlflow(settings))["webhooks"]
+    assert webhooks.state == "fail"
+    assert webhooks.text.startswith(f"{checks_mlflow.READS} of {checks_mlflow.READS} lists of webhooks failed")
 
 
 def test_a_key_in_the_file_is_warned_of(tmp_path: Path) -> None:
