@@ -36,7 +36,8 @@ def register_evaluators(register: Callable[[Evaluator], None]) -> None:
 
     An evaluator has a ``name`` and a function from :class:`~speech_mlflow.scoring.evaluators.EvaluatorInput` to a mapping of
     metrics, or to an :class:`~speech_mlflow.scoring.evaluators.EvaluatorOutput` when it also has columns, artifacts or
-    directions. One that raises fails itself, by name, and not the run.
+    directions. One that raises fails itself, by name, and not the run. The same evaluators measure on test runs, in
+    ``speech-mlflow compare`` and in ``mlflow.models.evaluate(..., evaluators="speech")``.
 
     Example::
 

@@ -13,7 +13,11 @@ from speech_mlflow.cli.app import App, command, percent, table
 if TYPE_CHECKING:
     from speech_mlflow.scoring import Comparison
     from speech_mlflow.scoring.comparison import ChangedUtterance
+    from speech_mlflow.scoring.statistics import Interval
     from speech_mlflow.workflow import ComparedModel, RunComparison
+
+GROUPS = 50
+"""Groups of a column that are printed, and for which an interval is drawn."""
 
 
 @click.command()
@@ -76,13 +80,16 @@ def _groups(compared: RunComparison, column: str) -> dict[str, Any]:
 
     first = compared.models[0].score
     totals = {name: score.by_group(column) for name, score in compared.scores.items()}
-    intervals = {name: wer_intervals_by(score, first.groups[column], totals[name]) for name, score in compared.scores.items()}
+    # an interval takes a bootstrap of its own: of very many groups the largest have one
+    largest = sorted(totals[next(iter(totals))].items(), key=lambda item: -item[1].words)[:GROUPS]
+    drawn = [label for label, total in largest if total.utterances]
+    intervals = {name: wer_intervals_by(score, first.groups[column], drawn) for name, score in compared.scores.items()}
     return {
         label: {
             "utterances": total.utterances,
             "words": total.words,
             "wer": {name: _finite(by_label[label].wer) for name, by_label in totals.items()},
-            "interval": {name: [_finite(found[label].low), _finite(found[label].high)] for name, found in intervals.items()},
+            "interval": {name: _ends(found.get(label)) for name, found in intervals.items()},
         }
         for label, total in first.by_group(column).items()
     }
@@ -137,6 +144,10 @@ def _changed(pair: Comparison, one: ChangedUtterance) -> dict[str, Any]:
         "reference": first.reference,
         "hypotheses": [first.hypothesis, second.hypothesis],
     }
+
+
+def _ends(interval: Interval | None) -> list[float | None] | None:
+    return None if interval is None else [_finite(interval.low), _finite(interval.high)]
 
 
 def _finite(value: float) -> float | None:
@@ -212,6 +223,7 @@ def _show_groups(document: dict[str, Any], names: list[str]) -> None:
     for column, labels in document["groups"].items():
         differences = [f"{name} − {names[0]}" for name in names[1:]]
         right = ["utterances", "words", *names, *differences]
+        largest = sorted(labels, key=lambda label: -labels[label]["words"])[:GROUPS]
         table(
             [column, *right],
             [
@@ -223,9 +235,12 @@ def _show_groups(document: dict[str, Any], names: list[str]) -> None:
                     *(_difference(line["wer"][names[0]], line["wer"][name]) for name in names[1:]),
                 )
                 for label, line in labels.items()
+                if label in largest
             ],
             right=right,
         )
+        if len(labels) > GROUPS:
+            click.echo(f"the {GROUPS} largest of {len(labels)} groups; --json has all")
 
 
 def _show_evaluators(document: dict[str, Any]) -> None:

@@ -60,6 +60,11 @@ class TestResult:
         """Whether the test is over."""
         return bool(self.scores)
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the comparison, or the score of a lone model."""
+        shown = next(iter(self.scores.values()), None) if self.comparison is None else self.comparison
+        return f"<p>The test goes on in the service, MLflow run {self.run_id}</p>" if shown is None else shown._repr_html_()
+
 
 @dataclass(frozen=True)
 class _Testing:

@@ -45,6 +45,7 @@ def test_a_test_measures_both_models_and_is_found_again(
     assert not tested.reused
     assert isinstance(tested.comparison, Comparison)
     assert tested.comparison.resampled_by == "speaker"
+    assert tested._repr_html_() == tested.comparison._repr_html_()
     assert tested.evaluation is not None
     assert tested.evaluation.properties is not None
 
