@@ -63,7 +63,9 @@ def wait(app: App, references: tuple[str, ...]) -> None:
 
 
 def _document(one: Status, now: datetime) -> dict[str, Any]:
-    return {**asdict(one), "age_seconds": _seconds(one, now), "resumable": one.resumable, "next": one.next_step}
+    model_id = one.entity_id if one.kind == "train" else None
+    more = {"model_id": model_id, "age_seconds": _seconds(one, now), "resumable": one.resumable, "next": one.next_step}
+    return {**asdict(one), **more}
 
 
 def _seconds(one: Status, now: datetime) -> float | None:

@@ -14,6 +14,7 @@ from speech_mlflow.service import SpeechClient
 from speech_mlflow.tracking import runs, tags
 from speech_mlflow.tracking.runs import Work
 from speech_mlflow.tracking.store import open_store
+from tests.cli.contract import STATUS
 from tests.cli.tools import answer, invoke, where
 from tests.fixtures.emulator import RunningEmulator
 from tests.workflow.tools import Mlflow
@@ -36,6 +37,8 @@ def test_a_training_that_was_not_waited_for_is_shown_and_finished_from_a_termina
     assert begun["version"] is None
     (shown,) = answer("status", **environ)
     assert (shown["run_id"], shown["kind"], shown["entity_id"]) == (begun["run_id"], "train", begun["model_id"])
+    assert shown["model_id"] == begun["model_id"]
+    assert set(STATUS) <= set(shown)
     assert shown["service_status"] in {"NotStarted", "Running", "Succeeded"}
     assert shown["resumable"]
     assert shown["age_seconds"] >= 0
