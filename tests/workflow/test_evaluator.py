@@ -43,11 +43,11 @@ CONFIG = {"locale": "en-US", "id": "name", "groups": ["speaker"]}
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch, mlflow: Mlflow) -> None:
+def here(monkeypatch: pytest.MonkeyPatch, mlflow: Mlflow, tmp_path: Path) -> None:
     """What a user's environment says."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.uri)
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", mlflow.uri)
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", mlflow.client.create_experiment("evaluated"))
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", mlflow.client.create_experiment("evaluated", (tmp_path / "evaluated").as_uri()))
 
 
 @contextmanager
