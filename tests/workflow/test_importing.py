@@ -24,6 +24,7 @@ from speech_mlflow.tracking.lineage import lineage
 from speech_mlflow.workflow.importing import Item, import_existing
 from tests.cli.tools import answer, invoke
 from tests.fixtures.emulator import RunningEmulator, StartEmulator
+from tests.fixtures.mlflow_server import MlflowServer
 from tests.workflow.tools import Mlflow
 
 NAME = "Clinic: dictation/v1"
@@ -298,3 +299,17 @@ def test_data_that_is_gone_leaves_the_counts_of_the_service(
     assert run.data.metrics["wer"] == counts.wer
     assert mlflow.artifacts(str(old.run_id)) == ["service/evaluation-1.json"]
     speech.evaluations.delete(made)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_real_server_takes_an_import(studio: Studio, testing: Corpus, mlflow_server: MlflowServer) -> None:
+    there = Mlflow(mlflow_server.uri)
+    given: dict[str, Any] = {"models": [studio.model.id], "registered_model": "imported", **there.where}
+    assert {item.outcome for item in import_existing(studio.speech, **given)} == {"imported"}
+    (run,) = [run for run in there.runs("test") if run.data.tags[tags.EVALUATION_ID] == studio.evaluation.id]
+    assert run.info.start_time == milliseconds(studio.evaluation.created_date_time)
+    assert {"utterances.json", "report.html"} <= set(there.artifacts(run.info.run_id))
+    assert there.client.get_model_version("imported", "1").tags[tags.TEST_RUN_ID] == run.info.run_id
+    assert answers.best(there.client, testing)[0].versions == ("imported/1",)
+    assert {item.outcome for item in import_existing(studio.speech, **given)} == {"present"}
