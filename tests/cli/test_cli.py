@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from speech_mlflow.cli.main import COMMANDS
-
 
 def run(*arguments: str, cwd: Path, code: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run ``speech-mlflow`` in ``cwd`` and check its exit code."""
@@ -40,13 +38,6 @@ def recordings(tmp_path: Path) -> Path:
             out.writeframes(os.urandom(32000))
     (folder / "transcripts.txt").write_text("a.wav\thello there\nb.wav\tgood morning\n", "utf-8")
     return folder
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself_with_an_example(command: str, tmp_path: Path) -> None:
-    text = run(command, "--help", cwd=tmp_path).stdout
-    assert "Usage:" in text
-    assert "speech-mlflow" in text.split("Usage:")[1].split("\n", 1)[1] or "Commands:" in text
 
 
 def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ VERBS = {"base", "best", "check", "copy", "coverage", "diff", "expiring", "list"
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_help_says_what_the_command_is_for_and_gives_an_example(name: str) -> None:
+    shown = ALL[name].get_help(click.Context(ALL[name], info_name=f"speech-mlflow {name}"))
+    assert shown.startswith(f"Usage: speech-mlflow {name}")
     text = ALL[name].help or ""
     assert re.match(r"[A-Z].+[.:?]", text.split("\n\n")[0].replace("\n", " ")), name
     assert re.search(rf"^\s*speech-mlflow {re.escape(name)}(\s|$)", text, re.MULTILINE), f"no example of {name}"
