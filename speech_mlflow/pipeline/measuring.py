@@ -23,15 +23,16 @@ def measurements(world: World, tested: Sequence[tuple[Job, TestResult]]) -> Iter
         if job.champion:
             continue
         registered = world.pipeline.registered(job.model)
-        label = _label(result, registered, job.version)
-        score = result.scores[label]
-        others = {name: other for name, other in result.scores.items() if name != label}
+        label = values.label(f"{registered} v{job.version}")
+        found = _label(result, label)
+        score = result.scores[found]
+        others = {name: other for name, other in result.scores.items() if name != found}
         champion = _champion(world, job, tested)
         yield Measurement(
             test=job.test,
             model=job.model,
             label=label,
-            wer=result.wer.get(label),
+            wer=result.wer.get(found),
             recomputed=score.wer,
             interval=wer_interval(score),
             words=score.words,
@@ -47,8 +48,8 @@ def _champion(world: World, job: Job, tested: Iterable[tuple[Job, TestResult]]) 
     registered = world.pipeline.registered(job.model)
     for other, result in tested:
         if other.test == job.test and other.champion and world.pipeline.registered(other.model) == registered:
-            label = _label(result, registered, other.version)
-            return label, result.scores[label]
+            label = values.label(f"{registered} v{other.version}")
+            return label, result.scores[_label(result, label)]
     return None
 
 
@@ -58,7 +59,7 @@ def _compare(first: Score, second: Score, *names: str) -> Comparison:
     return compare(first, second, names=(names[0], names[1]))
 
 
-def _label(result: TestResult, registered_model: str, version: str | None) -> str:
-    """The candidate's name in a test: it comes last, unless it was named among those that it is tested beside."""
-    wanted = values.label(f"{registered_model} v{version}")
+def _label(result: TestResult, wanted: str) -> str:
+    """The candidate's name in a test: it comes last, unless it was named among those that it is tested beside. The same model
+    may have been tested under the name of another registered model."""
     return wanted if wanted in result.scores else list(result.scores)[-1]

@@ -19,6 +19,7 @@ from speech_mlflow.emulator.faults import Fault
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.workflow import status
 from tests.pipeline.conftest import ONE_MODEL, TERMS, Folder, MakeFolder, states
+from tests.workflow.conftest import CLINIC, excerpt
 
 if TYPE_CHECKING:
     from tests.fixtures.emulator import RunningEmulator, StartEmulator
@@ -109,6 +110,35 @@ def test_until_ends_before_what_comes_after(folder: Folder) -> None:
     assert [len(folder.runs(kind)) for kind in ("train", "promotion", "pipeline")] == [1, 0, 2]
 
 
+@pytest.mark.slow
+def test_several_test_sets_and_data_that_the_service_has_already(folder: Folder, tmp_path: Path) -> None:
+    first = folder.run("train")
+    assert first.exit_code == 0
+    at_service = folder.runs("train")[0].data.tags["speech.dataset_ids"]
+    excerpt(CLINIC / "testing", folder.path / "noisy", ["t05.wav", "t06.wav"])
+    more = f'testing = "testing"\nnoisy = "noisy"\nknown = "dataset:{at_service}"'
+    copy = '[pipeline.models.copy]\ntrain = ["known"]\n[pipeline.tests.noisy]\nmodels = ["clinic"]\n'
+    folder.declare(
+        ONE_MODEL.replace('testing = "testing"', more).replace("[pipeline.tests.testing]", copy + "[pipeline.tests.testing]")
+    )
+    plan = folder.plan("test")
+    assert plan["train clinic"].state == "done"
+    assert plan["train copy"].why == "trained, not yet registered as copy"
+    assert [step for step, one in plan.items() if one.stage == "test"] == [
+        "test noisy: clinic",
+        "test testing: clinic",
+        "test testing: copy",
+    ]
+    result = folder.run("gates")
+    assert result.exit_code == 0, result.outcomes
+    assert [(one.test, one.label) for one in result.measurements] == [
+        ("noisy", "clinic v1"),
+        ("testing", "clinic v1"),
+        ("testing", "copy v1"),
+    ]
+    assert len(folder.runs("train")) == 1, "the same data make the same model, whatever it is registered as"
+
+
 def test_a_gate_that_says_no_stops_the_promotion_with_its_numbers(folder: Folder) -> None:
     folder.declare(ONE_MODEL.replace("compare = false", "max_wer = 0.01"))
     result = folder.run()
@@ -123,8 +153,9 @@ def test_a_gate_that_says_no_stops_the_promotion_with_its_numbers(folder: Folder
     assert (again.exit_code, again.changed) == (4, False)
 
 
-def test_bad_data_is_named_and_stops_only_what_needs_it(folder: Folder) -> None:
-    folder.declare(ONE_MODEL.replace('testing = "testing"', 'testing = "testing"\nother = "other.txt"') + OTHER)
+def test_bad_data_and_a_lost_base_model_are_named_and_stop_only_what_needs_them(folder: Folder) -> None:
+    lost = '[pipeline.models.lost]\ntrain = ["terms"]\nbase_model = "00000000-0000-0000-0000-000000000000"\n'
+    folder.declare(ONE_MODEL.replace('testing = "testing"', 'testing = "testing"\nother = "other.txt"') + OTHER + lost)
     (folder.path / "other.txt").write_bytes(b"\xff\xfe\x00broken")
     assert folder.plan()["train other"].why == "needs data other"
     result = folder.run()
@@ -133,12 +164,15 @@ def test_bad_data_is_named_and_stops_only_what_needs_it(folder: Folder) -> None:
     assert ended["data other"] == "failed"
     assert [ended[step] for step in ("train other", "test testing: other")] == ["skipped", "skipped"]
     assert {step: ended[step] for step in STEPS} == STEPS
-    (failed,) = result.failed
-    assert "other.txt" in failed.reason
+    reasons = {one.id: one.reason for one in result.failed}
+    assert set(reasons) == {"data other", "train lost"}
+    assert "other.txt" in reasons["data other"]
+    assert "00000000-0000" in reasons["train lost"]
     (parent,) = folder.runs("pipeline")
     assert parent.info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_a_failed_training_is_named_and_tried_again_the_next_time(
     make_folder: MakeFolder, start_emulator: StartEmulator
 ) -> None:
