@@ -42,7 +42,9 @@ CONTRACT: dict[str, Names | list[Names]] = {
     "models base": [ENTITY],
     "models best": [("label", "value", "model_id", "run_id", "tested_at", "versions")],
     "models diff": ("first", "second", "data_added", "data_removed", "changed", "wer"),
-    "models expiring": [("registered_model", "version", "stage", "expires", "days", "endpoint_id", "newer_base")],
+    "models expiring": [
+        ("registered_model", "version", "stage", "expires", "days", "endpoint_id", "newer_base", "region", "state")
+    ],
     "status": [STATUS],
     "wait": [("run_id", "kind", "name", "done", "service_status", "model_id", "registered_model", "version")],
     "import": [("kind", "id", "name", "created", "outcome", "reason", "run_id", "version")],

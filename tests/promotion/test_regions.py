@@ -157,7 +157,9 @@ def test_the_plan_of_a_region_says_what_is_copied(both: Both) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param({"method": "POST", "path": "/models/.+:copy", "on": "main"}, id="the copy is refused"),
+        pytest.param(
+            {"method": "POST", "path": "/models/.+:copy", "on": "main"}, id="the copy is refused", marks=pytest.mark.slow
+        ),
         pytest.param({"method": "PATCH", "path": "/models/.+", "on": "west"}, id="the copy is made and not noted"),
         pytest.param(
             {"method": "POST", "path": "/endpoints", "on": "west"}, id="copied, and no endpoint", marks=pytest.mark.slow
@@ -182,6 +184,7 @@ def test_a_region_that_fails_is_reported_and_goes_on_without_copying_twice(both:
     assert world.tag("speech.copy.west", "1") is None
 
 
+@pytest.mark.slow
 def test_a_copy_whose_answer_was_lost_is_found(both: Both) -> None:
     world = both.world
     world.register()
@@ -196,6 +199,7 @@ def test_a_copy_whose_answer_was_lost_is_found(both: Both) -> None:
     assert len(both.copies()) == 1
 
 
+@pytest.mark.slow
 def test_a_process_that_died_between_copy_and_note_is_taken_over(both: Both) -> None:
     world = both.world
     world.register()
@@ -226,6 +230,7 @@ def test_a_process_killed_at_any_point_of_copying_is_followed_without_a_second_c
     assert len(both.copies()) == 1
 
 
+@pytest.mark.slow
 def test_a_region_whose_probe_fails_is_held_there_and_serves_elsewhere(both: Both, tmp_path: Path) -> None:
     from tests.emulator.tone_plugin.tone_engine import speak
 
@@ -320,6 +325,7 @@ def test_regions_without_a_resource_and_keys_that_are_missing_are_named(world: W
     assert "canary-88" not in repr(secret) + json.dumps(secret.model_dump(mode="json"))
 
 
+@pytest.mark.slow
 def test_a_resource_that_does_not_know_its_own_id_says_what_to_set(both: Both) -> None:
     world = both.world
     world.register()
@@ -332,6 +338,7 @@ def test_a_resource_that_does_not_know_its_own_id_says_what_to_set(both: Both) -
     assert both.copies() == []
 
 
+@pytest.mark.slow
 def test_a_deployment_is_made_and_deleted_in_both(both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = both.world
     world.speech.resource = world.service.address["url"].partition("://")[2]  # as the settings' own connection calls it
