@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -12,11 +13,16 @@ def require_tool(*names: str) -> str:
     """The path of the first program; skips where one is missing, or fails where SPEECH_MLFLOW_REQUIRE_TOOLS is set."""
     missing = [name for name in names if shutil.which(name) is None]
     if missing:
-        reason = f"not installed: {', '.join(missing)}"
-        if os.environ.get("SPEECH_MLFLOW_REQUIRE_TOOLS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing_tool(*missing)
     return shutil.which(names[0]) or ""
+
+
+def missing_tool(*names: str) -> NoReturn:
+    """Skip, naming what is not installed; fail where SPEECH_MLFLOW_REQUIRE_TOOLS is set."""
+    reason = f"not installed: {', '.join(names)}"
+    if os.environ.get("SPEECH_MLFLOW_REQUIRE_TOOLS"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def require_env(name: str) -> str:

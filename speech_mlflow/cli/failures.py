@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from speech_mlflow.errors import SpeechMlflowError
 
 
 def start_log(debug: bool) -> None:
@@ -33,6 +37,7 @@ def show(error: Exception, debug: bool) -> int:
         import traceback
 
         click.echo(redact("".join(traceback.format_exception(type(error), error, error.__traceback__))), err=True, nl=False)
+    error = _refusal(error) or error
     if not isinstance(error, SpeechMlflowError):
         text, hint = _foreign(error)
         click.echo(redact(f"error: {text}\n  → {hint}"), err=True)
@@ -69,6 +74,15 @@ def _next_step(error: Exception) -> str:
     if isinstance(error, (ServiceError, EmulatorError, TrackingError)):
         return "`speech-mlflow doctor` looks for the cause; --debug shows the trace"
     return "run it again with --debug to see the trace"
+
+
+def _refusal(error: Exception) -> SpeechMlflowError | None:
+    """An error of MLflow's that means that this user may not do it."""
+    if "mlflow.exceptions" not in sys.modules or not isinstance(error, sys.modules["mlflow.exceptions"].MlflowException):
+        return None
+    from speech_mlflow.tracking.refusal import refusal
+
+    return refusal(error)
 
 
 def _foreign(error: Exception) -> tuple[str, str]:

@@ -41,6 +41,9 @@ ROTATE_AT = 200
 """Claims on one run before it is replaced by a new one."""
 TARGET = "speech.target"
 """Run tag: the target, ``<registered model>/<target>``."""
+_LOST = frozenset({"INVALID_PARAMETER_VALUE", "TEMPORARILY_UNAVAILABLE"})
+"""What MLflow says to who was not first: a parameter takes no second value, or SQLite is being written to."""
+ABOUT = "Bookkeeping: which process works on this target. It stays open; do not delete it while a controller runs."
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,8 @@ def _win(client: MlflowClient, run: Run, holder: Holder, key: str, ttl: float) -
     try:
         client.log_param(run.info.run_id, f"claim.{last + 1}", value)
     except MlflowException as error:
+        if error.error_code not in _LOST:  # no permission, no server
+            raise
         raise ClaimHeldError(f"another process was faster to take {key}") from error
     return last + 1
 
@@ -197,7 +202,7 @@ def _runs(client: MlflowClient, experiment_id: str, key: str) -> list[Run]:
 
 
 def _create(client: MlflowClient, experiment_id: str, key: str) -> Run:
-    run_tags = {tags.KIND: tags.KIND_CLAIM, TARGET: key}
+    run_tags = {tags.KIND: tags.KIND_CLAIM, TARGET: key, "mlflow.note.content": ABOUT}
     return client.create_run(experiment_id, tags=run_tags, run_name=f"claim {key}")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 from speech_mlflow.promotion.claim import TARGET
@@ -99,7 +100,7 @@ class Journal:
                     tags.MODEL_ID: version.tags.get(tags.MODEL_ID) if version else None,
                     tags.ENDPOINT_ID: observed.endpoint.id if observed.endpoint else None,
                 },
-                description=plan.render(),
+                description=_described(plan),
             ),
         )
         journal = cls(client, experiment_id, begun.id, plan)
@@ -223,7 +224,11 @@ def close_left_over(client: MlflowClient, run: Run, result: Result, reason: str)
         client.set_tag(run.info.run_id, RESULT, result)
         client.set_tag(run.info.run_id, REASON, reason)
     if run.info.status == "RUNNING":
-        client.set_terminated(run.info.run_id, _STATUS.get(run.data.tags.get(RESULT, result), "FAILED"))
+        from speech_mlflow.tracking import runs
+        from speech_mlflow.tracking.store import Store
+
+        status = _STATUS.get(run.data.tags.get(RESULT, result), "FAILED")
+        runs.finish(Store(client, run.info.experiment_id), run.info.run_id, status)
 
 
 def event_of(run: Run) -> PromotionEvent:
@@ -241,6 +246,13 @@ def event_of(run: Run) -> PromotionEvent:
         id=f"{run.info.run_id}.{kind.replace(' ', '-')}",
         time=datetime.fromtimestamp((run.info.end_time or run.info.start_time) / 1000, timezone.utc),
     )
+
+
+def _described(plan: Plan) -> str:
+    """The plan for MLflow's page of the run, which shows Markdown: a link to the version, and the plan as it is printed."""
+    number = plan.desired.version
+    link = f"[{plan.name} version {number}](#/models/{quote(plan.name, safe='')}/versions/{number})\n\n" if number else ""
+    return f"{link}```\n{plan.render()}\n```"
 
 
 def _json(document: Any) -> str:

@@ -21,6 +21,7 @@ from speech_mlflow.promotion.reading import OVERRIDE, read_candidate, read_plan,
 from speech_mlflow.promotion.records import ALIAS, PRODUCTION, Registered, Version
 from speech_mlflow.promotion.target import Target
 from speech_mlflow.tracking import tags
+from speech_mlflow.tracking.refusal import explained
 
 if TYPE_CHECKING:
     import pluggy
@@ -43,6 +44,7 @@ def target_of(settings: Settings, name: str) -> Target:
     return Target.declared(declared, where=f"targets.{name}")
 
 
+@explained
 def plan_for(
     speech: SpeechClient,
     client: MlflowClient,
@@ -60,6 +62,7 @@ def plan_for(
     return made
 
 
+@explained
 def apply_plan(
     speech: SpeechClient,
     client: MlflowClient,
@@ -81,6 +84,7 @@ def apply_plan(
     return _patiently(speech, client, name, target, options or Options(), plan_id=plan_id)
 
 
+@explained
 def promote(
     speech: SpeechClient,
     client: MlflowClient,
@@ -135,6 +139,7 @@ def judge(
     return _judged(speech, client, model, made, manager)
 
 
+@explained
 def rollback(
     speech: SpeechClient, client: MlflowClient, name: str, target: Target | None = None, *, options: Options | None = None
 ) -> Applied:

@@ -19,13 +19,13 @@ from speech_mlflow.errors import TrackingError
 from speech_mlflow.tracking import registry, tags, values
 from speech_mlflow.tracking.dataset import content_part
 from speech_mlflow.tracking.lineage import Node, lineage, moment
+from speech_mlflow.tracking.store import all_experiments, search_all
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from speech_mlflow.corpus import Corpus
 
-PAGE = 1000
 _DIGEST = re.compile(r"[0-9a-f]{23}(-[0-9a-f]{12}|[0-9a-f]{41})?")
 
 
@@ -222,9 +222,7 @@ def _train_run(version: ModelVersion) -> str:
 
 
 def _runs(client: MlflowClient, wanted: str) -> list[Run]:
-    experiments = [str(one.experiment_id) for one in client.search_experiments(max_results=PAGE)]
-    found = client.search_runs(experiments, wanted, max_results=PAGE)
-    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    return search_all(client, all_experiments(client), wanted)
 
 
 def _quoted(value: str) -> str:

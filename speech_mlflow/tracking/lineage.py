@@ -21,9 +21,9 @@ from mlflow.exceptions import MlflowException
 from speech_mlflow.errors import TrackingError
 from speech_mlflow.tracking import registry, tags, values
 from speech_mlflow.tracking.dataset import CONTEXT
+from speech_mlflow.tracking.store import all_experiments, search_all
 
 Kind = Literal["data", "train", "base model", "model", "test", "version", "promotion", "endpoint"]
-PAGE = 1000
 DEFAULT_TARGET = "default"
 
 
@@ -128,7 +128,7 @@ class _Chain:
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
-        self._experiments = [str(one.experiment_id) for one in client.search_experiments(max_results=PAGE)]
+        self._experiments = all_experiments(client)
         self._nodes: dict[str, Node] = {}
         self._edges: dict[tuple[str, str], None] = {}
         self._registered: dict[str, RegisteredModel] = {}
@@ -275,8 +275,7 @@ class _Chain:
             return None
 
     def _runs(self, wanted: str) -> list[Run]:
-        found = self._client.search_runs(self._experiments, wanted, max_results=PAGE)
-        return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+        return search_all(self._client, self._experiments, wanted)
 
     def _add(self, node: Node) -> Node:
         return self._nodes.setdefault(node.id, node)

@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlflow.entities import LoggedModel, LoggedModelStatus
-from mlflow.exceptions import MlflowException, RestException
-from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND, ErrorCode
+from mlflow.exceptions import MlflowException
+from mlflow.tracking.context.registry import resolve_tags
 
 from speech_mlflow.service.entities import BaseModel, CustomModel
 from speech_mlflow.tracking import tags, values
-from speech_mlflow.tracking.store import Store
+from speech_mlflow.tracking.refusal import no_such_api
+from speech_mlflow.tracking.store import Store, public, write
 
 EXTERNAL = "mlflow.model.isExternal"
 VERSIONS = "mlflow.modelVersions"
@@ -30,19 +31,29 @@ log = logging.getLogger(__name__)
 def begin_custom(
     store: Store, *, run_id: str, name: str, model_tags: Mapping[str, object], params: Mapping[str, object]
 ) -> str | None:
-    """The pending logged model of a train run: the one it has, else a new one; None on a server without the API."""
+    """The pending logged model of a train run: the one it has, else a new one; None on a server without the API.
+
+    Of two that processes at work on the same run make at once, the older one stays.
+    """
     if store.logged_models is False:
         return None
     for model_id in of_run(store, run_id):
         return model_id
-    return _create(store, name=name, run_id=run_id, model_tags=model_tags, params=params)
+    created = _create(store, name=name, run_id=run_id, model_tags=model_tags, params=params)
+    if created is None:
+        return None
+    first = of_run(store, run_id)[0]
+    if first != created:
+        store.client.delete_logged_model(created)
+    return first
 
 
 def of_run(store: Store, run_id: str) -> list[str]:
-    """Ids of the logged models that a run has begun."""
+    """Ids of the logged models that a run has begun, oldest first."""
     if store.logged_models is False:
         return []
-    return [str(model.model_id) for model in _search(store, f"source_run_id = '{run_id}'")]
+    found = _search(store, f"source_run_id = '{run_id}'")
+    return [str(model.model_id) for model in sorted(found, key=lambda one: (one.creation_timestamp, one.model_id))]
 
 
 def finish(
@@ -57,7 +68,8 @@ def finish(
     if logged_model_id is None:
         return
     if model_tags:
-        store.client.set_logged_model_tags(logged_model_id, values.fit({}, model_tags).tags)
+        fitted = values.fit({}, model_tags).tags
+        write(lambda: store.client.set_logged_model_tags(logged_model_id, fitted))
     if folder is not None:
         store.client.log_model_artifacts(logged_model_id, str(folder))
     store.client.finalize_logged_model(logged_model_id, "READY" if ready else "FAILED")
@@ -111,24 +123,26 @@ def note_version(store: Store, logged_model_id: str | None, name: str, version: 
     known = json.loads(store.client.get_logged_model(logged_model_id).tags.get(VERSIONS, "[]"))
     if not any(entry["name"] == name and str(entry["version"]) == str(version) for entry in known):
         known.append({"name": name, "version": str(version)})
-        store.client.set_logged_model_tags(logged_model_id, {VERSIONS: json.dumps(known)})
+        write(lambda: store.client.set_logged_model_tags(logged_model_id, {VERSIONS: json.dumps(known)}))
 
 
 def _create(
     store: Store, *, name: str, run_id: str | None, model_tags: Mapping[str, object], params: Mapping[str, object]
 ) -> str | None:
+    if store.logged_models is False:  # a search may just have shown it
+        return None
     fitted = values.fit(params, model_tags)
     try:
         model = store.client.create_logged_model(
             store.experiment_id,
             name=_file_name(name),
             source_run_id=run_id,
-            tags=fitted.tags,
+            tags=resolve_tags(fitted.tags),
             params=fitted.params,
             model_type=MODEL_TYPE,
         )
     except MlflowException as error:
-        if not _no_such_api(error):
+        if not no_such_api(error):
             raise
         _fall_back(store)
         return None
@@ -140,7 +154,7 @@ def _search(store: Store, wanted: str) -> list[LoggedModel]:
     try:
         found = list(store.client.search_logged_models([store.experiment_id], filter_string=wanted))
     except MlflowException as error:
-        if not _no_such_api(error):
+        if not no_such_api(error):
             raise
         _fall_back(store)
         return []
@@ -148,19 +162,9 @@ def _search(store: Store, wanted: str) -> list[LoggedModel]:
     return found
 
 
-def _no_such_api(error: MlflowException) -> bool:
-    """Whether the server does not know the logged-models API at all: a 404 for the address, not for one model.
-
-    MLflow names it ENDPOINT_NOT_FOUND where the body is not JSON; a hosted server's JSON body carries no MLflow error code.
-    """
-    if error.error_code == ErrorCode.Name(ENDPOINT_NOT_FOUND):
-        return True
-    return isinstance(error, RestException) and "error_code" not in error.json and "404" in str(error.json)
-
-
 def _fall_back(store: Store) -> None:
     if store.logged_models is None:
-        log.warning("%s has no logged models (HTTP 404); metrics are on the runs alone", store.tracking_uri)
+        log.warning("%s has no logged models (HTTP 404); metrics are on the runs alone", public(store.tracking_uri))
     store.logged_models = False
 
 

@@ -11,6 +11,7 @@ import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import mlflow
@@ -21,8 +22,14 @@ from mlflow.store.entities import PagedList
 
 from speech_mlflow.errors import TrackingError
 from speech_mlflow.tracking import models, tags
-from speech_mlflow.tracking.store import Store, already_exists, is_missing
+from speech_mlflow.tracking.refusal import no_such_api
+from speech_mlflow.tracking.store import Store, already_exists, is_missing, write
 
+ABOUT = (
+    "Custom speech-to-text models of Azure AI Speech, managed by speech-mlflow. What is served is the version in stage "
+    "Production or, where that is the trigger, with the alias `production`; the tag `speech.served_version` names it."
+)
+"""The description of a registered model that we make; people change it as they like."""
 RUN_ARTIFACT = "speech_model"
 """Artifact folder of a train run that holds the model's description on a server without logged models."""
 
@@ -37,25 +44,37 @@ def stages_are_deprecated() -> Iterator[None]:
 
 def set_stage(client: MlflowClient, name: str, version: str, stage: str, *, archive: bool = True) -> ModelVersion:
     """Move a version to a stage; with ``archive`` the others leave it (only Staging and Production can be left so:
-    for None and Archived MLflow's server answers 500 and its client repeats that for minutes)."""
+    for None and Archived MLflow's server answers 500 and its client repeats that for minutes).
+
+    Raises TrackingError where the registry has no stages, as Unity Catalog and servers that dropped them."""
     archive = archive and stage.lower() in {"staging", "production"}
-    with stages_are_deprecated():
-        moved: ModelVersion = client.transition_model_version_stage(
-            name, str(version), stage, archive_existing_versions=archive
-        )
-        return moved
+    try:
+        with stages_are_deprecated():
+            moved: ModelVersion = client.transition_model_version_stage(
+                name, str(version), stage, archive_existing_versions=archive
+            )
+    except MlflowException as error:
+        if not no_such_api(error) and "is unsupported" not in str(error):
+            raise
+        raise TrackingError(
+            f"the registry has no stages, so that {name} {version} cannot be moved to {stage}",
+            hint='promote by the alias `production`: trigger = "alias" in speech-mlflow.toml, or SPEECH_MLFLOW_TRIGGER=alias',
+        ) from error
+    return moved
 
 
 def ensure_registered_model(client: MlflowClient, name: str, *, locale: str | None = None) -> RegisteredModel:
     """The registered model of this name, made where it does not exist, with the random id that promotion goes by."""
     uid = uuid.uuid4().hex
     try:
-        return client.create_registered_model(name, tags={tags.UID: uid, **({tags.LOCALE: locale} if locale else {})})
+        return client.create_registered_model(
+            name, tags={tags.UID: uid, **({tags.LOCALE: locale} if locale else {})}, description=ABOUT
+        )
     except MlflowException as error:
         if not already_exists(error):
             raise
     if tags.UID not in client.get_registered_model(name).tags:
-        client.set_registered_model_tag(name, tags.UID, uid)
+        write(lambda: client.set_registered_model_tag(name, tags.UID, uid))
     return client.get_registered_model(name)  # read again: of two that set the tag at once, the last one's stands
 
 
@@ -146,7 +165,7 @@ def set_version_tags(client: MlflowClient, version: ModelVersion, values: Mappin
     registry = client._get_registry_client()  # type: ignore[no-untyped-call]
     for key, value in values.items():
         if value is not None and version.tags.get(key) != str(value):
-            registry.set_model_version_tag(version.name, version.version, key, str(value))
+            write(partial(registry.set_model_version_tag, version.name, version.version, key, str(value)))
 
 
 def logged_model_of(version: ModelVersion) -> str | None:

@@ -20,9 +20,10 @@ from mlflow.tracking.context.registry import resolve_tags
 from speech_mlflow.plugins import call, plugin_manager
 from speech_mlflow.tracking import tags, values
 from speech_mlflow.tracking.dataset import SpeechDataset
-from speech_mlflow.tracking.store import Store
+from speech_mlflow.tracking.store import Store, all_experiments, search_all, write
 
 PARENT_RUN = "mlflow.parentRunId"
+DESCRIPTION = "mlflow.note.content"
 OPEN = frozenset({"RUNNING", "SCHEDULED"})
 SETTLE_SECONDS = 0.5
 """How long after its creation a run may win a race for its key; see :func:`settle`."""
@@ -81,20 +82,17 @@ def find(store: Store, kind: str, key: str) -> list[Run]:
 def find_by_tag(store: Store, kind: str, tag: str, value: str) -> list[Run]:
     """All runs of a kind with a tag of this value, oldest first."""
     wanted = f"tags.`{tags.KIND}` = '{kind}' and tags.`{tag}` = '{value}'"
-    found = store.client.search_runs([store.experiment_id], wanted, max_results=1000)
-    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    return search_all(store.client, [store.experiment_id], wanted)
 
 
 def find_open(store: Store, resource: str) -> list[Run]:
     """All runs of the experiment that are at work on a speech resource, and its promotions wherever they are, oldest first."""
     wanted = f"tags.`{tags.RESOURCE}` = '{resource}' and attributes.status = 'RUNNING'"
-    experiments = [str(one.experiment_id) for one in store.client.search_experiments(max_results=1000)]
-    found = [
+    return [
         run
-        for run in store.client.search_runs(experiments, wanted, max_results=1000)
+        for run in search_all(store.client, all_experiments(store.client), wanted)
         if run.info.experiment_id == store.experiment_id or run.data.tags.get(tags.KIND) == tags.KIND_PROMOTION
     ]
-    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def begin(store: Store, work: Work, *, force: bool = False, again: bool = False, without: Iterable[str] = ()) -> Begun:
@@ -169,30 +167,29 @@ def log(
     now = int(time.time() * 1000) if at is None else at
     metrics = [metric for one in measured for metric in _metrics(run_id, one, now)]
     log_files(store, run_id, fitted.long)
-    store.client.log_batch(
-        run_id,
-        metrics=metrics,
-        params=[Param(key, value) for key, value in fitted.params.items()],
-        tags=[RunTag(key, value) for key, value in fitted.tags.items()],
-    )
+    params_ = [Param(key, value) for key, value in fitted.params.items()]
+    tags_ = [RunTag(key, value) for key, value in fitted.tags.items()]
+    write(lambda: store.client.log_batch(run_id, metrics=metrics, params=params_, tags=tags_))
 
 
 def log_inputs(
     store: Store, run_id: str, datasets: Sequence[SpeechDataset], context: str, *, logged_models: Iterable[str] = ()
 ) -> None:
     """Log data sets, and models that were tested, as inputs of a run; those that it has stay as they are."""
-    store.client.log_inputs(
-        run_id,
-        datasets=[dataset.to_input(context) for dataset in datasets],
-        models=[LoggedModelInput(model_id) for model_id in logged_models] or None,
-    )
+    given = [dataset.to_input(context) for dataset in datasets]
+    models = [LoggedModelInput(model_id) for model_id in logged_models] or None
+    write(lambda: store.client.log_inputs(run_id, datasets=given, models=models))
 
 
 def log_output(store: Store, run_id: str, logged_model_id: str) -> None:
     """Log a model as what the run made, once: MLflow fails on an output that the run has."""
-    outputs = store.client.get_run(run_id).outputs
-    if outputs is None or all(output.model_id != logged_model_id for output in outputs.model_outputs):
-        store.client.log_outputs(run_id, [LoggedModelOutput(logged_model_id, 0)])
+
+    def log_once() -> None:
+        outputs = store.client.get_run(run_id).outputs
+        if outputs is None or all(output.model_id != logged_model_id for output in outputs.model_outputs):
+            store.client.log_outputs(run_id, [LoggedModelOutput(logged_model_id, 0)])
+
+    write(log_once)
 
 
 def log_files(store: Store, run_id: str, files: Mapping[str, str | bytes]) -> None:
@@ -221,7 +218,7 @@ def finish(
 def _create(store: Store, work: Work, attempt: int) -> Run:
     own: dict[str, object] = {**_from_hooks(work.kind), **work.tags}
     own |= {tags.KIND: work.kind, tags.KEY: work.key, tags.ATTEMPT: attempt}
-    own |= {PARENT_RUN: work.parent_run_id, "mlflow.note.content": work.description}
+    own |= {PARENT_RUN: work.parent_run_id, DESCRIPTION: work.description}
     fitted = values.fit({}, own)
     run = store.client.create_run(store.experiment_id, work.started, tags=resolve_tags(fitted.tags), run_name=work.name)
     log_files(store, run.info.run_id, fitted.long)

@@ -7,20 +7,31 @@ given, and never written.
 from __future__ import annotations
 
 import os
+import random
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from speech_mlflow.errors import TrackingError
 from speech_mlflow.settings import Settings
 
+T = TypeVar("T")
 ARTIFACTS = "mlartifacts"
 KIND_OF_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
 """Has MLflow's pages list training runs from the start; without it they guess what an experiment is for."""
+PAGE = 1000
+"""Runs or experiments in one answer."""
+WRITES = 6
+_COLLISIONS = ("UniqueViolation", "UNIQUE constraint failed", "Duplicate entry", "UNIQUE KEY constraint", "DeadlockDetected")
+"""What PostgreSQL, SQLite, MySQL and SQL Server say of a row that somebody else has just written."""
 _ALREADY = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
 _MISSING = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
 
@@ -89,9 +100,50 @@ def ensure_experiment(client: MlflowClient, name: str | None = None, *, artifact
     if found is None or found.lifecycle_stage != "active":
         raise TrackingError(
             f"the MLflow experiment {name!r} was deleted",
-            hint=f"restore it (`mlflow experiments restore`) or name another with --experiment; server: {client.tracking_uri}",
+            hint="restore it (`mlflow experiments restore`) or name another with --experiment; "
+            f"server: {public(client.tracking_uri)}",
         )
     return str(found.experiment_id)
+
+
+def write(action: Callable[[], T]) -> T:
+    """Do a write to MLflow that may be done twice, and do it again where another process wrote the same at the same moment.
+
+    MLflow looks at what is there and inserts the rest; of two that do so at once, the database refuses one.
+    """
+    for attempt in range(WRITES):
+        try:
+            return action()
+        except MlflowException as error:
+            if attempt == WRITES - 1 or not any(words in str(error) for words in _COLLISIONS):
+                raise
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - spreads writers, guards nothing
+    raise AssertionError
+
+
+def search_all(client: MlflowClient, experiment_ids: Sequence[str], wanted: str, *, page_size: int = PAGE) -> list[Run]:
+    """All runs that a filter finds, oldest first, whatever the number; [] where there is no experiment to look in."""
+    found: list[Run] = []
+    token: str | None = None
+    while experiment_ids:
+        page = client.search_runs(list(experiment_ids), wanted, max_results=page_size, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            break
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def all_experiments(client: MlflowClient) -> list[str]:
+    """Ids of all active experiments that this user may see."""
+    found: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.search_experiments(max_results=PAGE, page_token=token)
+        found += [str(one.experiment_id) for one in page]
+        token = page.token
+        if not token:
+            return found
 
 
 def is_missing(error: MlflowException) -> bool:
@@ -102,6 +154,13 @@ def is_missing(error: MlflowException) -> bool:
 def already_exists(error: MlflowException) -> bool:
     """Whether MLflow said that a thing of this name exists."""
     return bool(error.error_code == _ALREADY)
+
+
+def public(uri: str) -> str:
+    """A URI without the user name and password in it, for messages."""
+    scheme, separator, rest = uri.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else uri
 
 
 def _absolute(uri: str) -> str:

@@ -46,7 +46,7 @@ def list_versions(client: MlflowClient, name: str | None = None) -> list[Version
         )
     rows = []
     for model in models:
-        found = client.search_model_versions(f"name = '{_quoted(model.name)}'", max_results=10_000)
+        found = _versions(client, f"name = '{_quoted(model.name)}'")
         rows += [_row(model, version) for version in found if tags.MODEL_ID in version.tags]
     return sorted(rows, key=lambda row: (row.name, -row.version))
 
@@ -69,6 +69,16 @@ def _registered(client: MlflowClient) -> Iterator[RegisteredModel]:
     token: str | None = None
     while True:
         page = client.search_registered_models(max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _versions(client: MlflowClient, wanted: str) -> Iterator[ModelVersion]:
+    token: str | None = None
+    while True:
+        page = client.search_model_versions(wanted, max_results=10_000, page_token=token)
         yield from page
         token = page.token
         if not token:

@@ -13,12 +13,10 @@ from speech_mlflow.errors import NotFoundError, SettingsError
 from speech_mlflow.service import SpeechClient, filters
 from speech_mlflow.service.entities import CustomModel, Dataset, Entity, EntityReference, Evaluation, Project
 from speech_mlflow.tracking import runs, tags
-from speech_mlflow.tracking.store import Store
+from speech_mlflow.tracking.store import Store, all_experiments, search_all
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-
-PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -115,12 +113,4 @@ def age(entity: Entity) -> tuple[str, str]:
 
 def _runs(store: Store, resource: str) -> list[Run]:
     wanted = f"tags.`{tags.RESOURCE}` = '{resource}' and tags.`{tags.KIND}` != '{tags.KIND_PROMOTION}'"
-    experiments = [str(one.experiment_id) for one in store.client.search_experiments(max_results=PAGE)]
-    found: list[Run] = []
-    token: str | None = None
-    while True:
-        page = store.client.search_runs(experiments, wanted, max_results=PAGE, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
+    return search_all(store.client, all_experiments(store.client), wanted)

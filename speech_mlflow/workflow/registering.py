@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 from speech_mlflow.errors import TrackingError
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.service.entities import CustomModel
 from speech_mlflow.tracking import models, registry, runs, tags
+from speech_mlflow.tracking.refusal import explained
 from speech_mlflow.tracking.registry import RUN_ARTIFACT
 from speech_mlflow.tracking.store import Store, open_store
 
 __all__ = ["RUN_ARTIFACT", "register", "register_model"]
 
 
+@explained
 def register(
     speech: SpeechClient,
     model: CustomModel | str,
@@ -45,9 +49,25 @@ def register_model(speech: SpeechClient, store: Store, model: CustomModel, *, na
         run_id=run_id,
         logged_model_id=logged,
         version_tags={**models.describe(model, speech.resource), tags.TRAIN_RUN_ID: run_id},
-        description=model.description,
+        description=_about(store, model, run_id),
     )
     return str(version.version), logged
+
+
+def _about(store: Store, model: CustomModel, run_id: str) -> str:
+    """What a version was made of, for people: what they wrote themselves, else base model, data and weight."""
+    run = store.client.get_run(run_id)
+    if written := run.data.tags.get(runs.DESCRIPTION):
+        return str(written)
+    params = run.data.params
+    try:
+        data = ", ".join(json.loads(params.get("data", "[]")))
+    except (ValueError, TypeError):
+        data = ""
+    if not data:  # brought in from the service: its own words
+        return model.description or model.display_name or model.id
+    weight = params.get("used_weight_percent") or params.get("weight_percent")
+    return f"{params.get('base_model')} fine-tuned with {data}" + (f", weight {weight} %" if weight else "")
 
 
 def _train_run(store: Store, model_id: str) -> str:

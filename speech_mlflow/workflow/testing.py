@@ -21,6 +21,7 @@ from speech_mlflow.scoring.evaluators import (
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.service.entities import API_VERSION, BaseModel, Evaluation
 from speech_mlflow.tracking import runs, tags, values
+from speech_mlflow.tracking.refusal import explained
 from speech_mlflow.tracking.runs import Begun, Measured, Work
 from speech_mlflow.tracking.store import Store, open_store
 from speech_mlflow.workflow import choosing, contamination, evaluating, recording, results
@@ -96,6 +97,7 @@ def test_key(speech: SpeechClient, corpus: Corpus, models: Sequence[Chosen], *, 
 test_key.__test__ = False  # type: ignore[attr-defined]  # nothing for pytest
 
 
+@explained
 def test(
     speech: SpeechClient,
     *,

@@ -15,6 +15,7 @@ from speech_mlflow.service import SpeechClient, filters
 from speech_mlflow.service.choose import choose_base_model
 from speech_mlflow.service.entities import API_VERSION, BaseModel, CustomModel
 from speech_mlflow.tracking import models, runs, tags
+from speech_mlflow.tracking.refusal import explained
 from speech_mlflow.tracking.runs import Begun, Measured, Work
 from speech_mlflow.tracking.store import Store, open_store
 from speech_mlflow.workflow import contamination, finishing, registering
@@ -79,6 +80,7 @@ def train_key(
     )
 
 
+@explained
 def train(
     speech: SpeechClient,
     *,

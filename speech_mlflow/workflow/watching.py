@@ -16,6 +16,7 @@ from speech_mlflow.errors import NotFoundError, OperationFailedError, SpeechMlfl
 from speech_mlflow.progress import Progress
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.tracking import models, runs, tags
+from speech_mlflow.tracking.refusal import explained
 from speech_mlflow.tracking.store import Store, is_missing, open_store
 from speech_mlflow.workflow import finishing, registering, training
 from speech_mlflow.workflow.failing import recorded
@@ -80,6 +81,7 @@ class Waited:
     version: str | None = None
 
 
+@explained
 def status(
     speech: SpeechClient,
     run_id: str | None = None,
@@ -93,6 +95,7 @@ def status(
     return [_status(speech, run) for run in found]
 
 
+@explained
 def wait(
     speech: SpeechClient,
     run_id: str,

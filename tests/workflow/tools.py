@@ -15,18 +15,19 @@ EXPERIMENT = "speech"
 class Mlflow:
     """What a person sees in MLflow, by plain client calls."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, experiment: str = EXPERIMENT) -> None:
         self.uri = uri
+        self.experiment = experiment
         self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     @property
     def where(self) -> dict[str, Any]:
         """The arguments of the workflow's functions that say which MLflow is meant."""
-        return {"tracking_uri": self.uri, "experiment": EXPERIMENT}
+        return {"tracking_uri": self.uri, "experiment": self.experiment}
 
     @property
     def experiment_id(self) -> str:
-        found = self.client.get_experiment_by_name(EXPERIMENT)
+        found = self.client.get_experiment_by_name(self.experiment)
         assert found is not None
         return str(found.experiment_id)
 
