@@ -7,6 +7,7 @@ served there, so that what its gates or its probe refuse goes nowhere. A region 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -54,13 +55,14 @@ class Elsewhere:
 
 
 class Regions:
-    """The resources that the settings name; connections are made when they are first needed."""
+    """The resources that the settings name; connections are made when they are first needed. May be used by several threads."""
 
     def __init__(self, settings: Settings, main: SpeechClient) -> None:
         self._settings = settings
         self._main = main
         self._open: dict[str, SpeechClient] = {}
         self._stack = ExitStack()
+        self._lock = threading.Lock()
         self._listed: dict[str, Endpoints] = {}
 
     def __enter__(self) -> Regions:
@@ -73,9 +75,10 @@ class Regions:
         """The connection to a named resource. SettingsError where there is none of that name."""
         from speech_mlflow.connection import connect_resource
 
-        if region not in self._open:
-            self._open[region] = self._stack.enter_context(connect_resource(self._settings, region))
-        return self._open[region]
+        with self._lock:
+            if region not in self._open:
+                self._open[region] = self._stack.enter_context(connect_resource(self._settings, region))
+            return self._open[region]
 
     @property
     def source(self) -> Source:
