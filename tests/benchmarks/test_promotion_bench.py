@@ -10,13 +10,13 @@ import contextlib
 import statistics
 import threading
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mlflow import MlflowClient
 from pydantic import SecretStr
@@ -61,13 +61,26 @@ class Stage:
             time.sleep(0.5 + POLL_SECONDS * number / CHANGES)
             before, version = len(self.writes), "2" if self._served() == "1" else "1"
             started = time.monotonic()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)
-                self.client.transition_model_version_stage(NAME, version, "Production", archive_existing_versions=True)
+            self._move(version)
             until(lambda before=before: len(self.writes) > before)  # type: ignore[misc]
             took.append(self.writes[before] - started)
             until(lambda version=version: self._served() == version)  # type: ignore[misc]
         return took
+
+    def request_seconds(self) -> float:
+        """What one small request to this MLflow takes just now: how fast the machine is, and how busy."""
+        took = []
+        for _ in range(20):
+            started = time.monotonic()
+            self._served()
+            took.append(time.monotonic() - started)
+        return statistics.median(took)
+
+    def _move(self, version: str) -> None:
+        """As MLflow's pages do it."""
+        body = {"name": NAME, "version": version, "stage": "Production", "archive_existing_versions": True}
+        url = f"{self.client.tracking_uri}/ajax-api/2.0/mlflow/model-versions/transition-stage"
+        assert httpx.post(url, json=body, trust_env=False, timeout=60).status_code == 200
 
     def _served(self) -> str | None:
         served = self.client.get_registered_model(NAME).tags.get(tags.SERVED_VERSION)
@@ -150,7 +163,11 @@ def test_a_woken_controller_writes_within_half_a_second(stage: Stage) -> None:
     with controller(stage, listen=True, poll_seconds=3600.0):
         stage.seconds()
         took = stage.seconds()
+        request = stage.request_seconds()
     say("stage change to PATCH, woken", took)
+    print(
+        f"  one request to MLflow: {1000 * request:.0f} ms; the write comes after {statistics.median(took) / request:.0f} of them"
+    )
     assert statistics.median(took) <= WOKEN_SECONDS
 
 
