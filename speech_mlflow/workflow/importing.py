@@ -100,11 +100,13 @@ class _Importing:
         done = {item.id: item for item in items}
         wanted = [entity for entity in entities if done[entity.id].outcome == "to be imported"]
         begun = self._begin(wanted)
-        for number, (entity, run) in enumerate(self._ordered(begun), 1):
-            item = done[entity.id]
-            self._progress(ProgressEvent("import", number, len(begun), "entities", item.name))
-            done[entity.id] = self._one(item, entity, run)
-        self._data.close()
+        try:
+            for number, (entity, run) in enumerate(self._ordered(begun), 1):
+                item = done[entity.id]
+                self._progress(ProgressEvent("import", number, len(begun), "entities", item.name))
+                done[entity.id] = self._one(item, entity, run)
+        finally:
+            self._data.close()
         return [done[item.id] for item in items]
 
     def _begin(self, entities: Sequence[CustomModel | Evaluation]) -> list[tuple[CustomModel | Evaluation, Begun]]:
