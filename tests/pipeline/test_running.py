@@ -244,6 +244,19 @@ def test_interrupted_it_goes_on_with_the_same_parent(make_folder: MakeFolder, em
     assert made.count(trained.info.run_id) == 1
 
 
+@pytest.mark.slow
+def test_two_at_once_share_one_parent_and_all_work(make_folder: MakeFolder, emulator: RunningEmulator) -> None:
+    terms = "\n".join(f"Take {number} tablets of metoprolol." for number in range(1, 60))
+    folder = make_folder(emulator, f'state_dir = "{emulator.state_dir}"\n' + ONE_MODEL, terms=terms)
+    command = [sys.executable, "-m", "speech_mlflow", "run", "--json"]
+    both = [subprocess.Popen(command, cwd=folder.path, text=True, stdout=subprocess.PIPE) for _ in range(2)]
+    documents = [json.loads(process.communicate()[0]) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert {one["run_id"] for one in documents} - {None} == {folder.runs("pipeline")[0].info.run_id}
+    assert [len(folder.runs(kind)) for kind in ("pipeline", "train", "test", "promotion")] == [1, 1, 1, 1]
+    assert folder.served() == "1"
+
+
 def test_the_command_writes_summary_json_and_exit_code(
     folder: Folder, emulator: RunningEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
