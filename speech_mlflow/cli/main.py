@@ -6,6 +6,8 @@ import itertools
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -122,14 +124,27 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM, which is to undo and release as Ctrl-C does."""
 
 
-def _terminate(number: int, frame: object) -> None:
-    raise _Terminated
+GRACE_SECONDS = 4.0
+"""How long a command may take to end after a signal."""
+
+
+def _interrupt(number: int, frame: object) -> None:
+    threading.Thread(target=_end_anyway, args=(number,), daemon=True).start()
+    raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _end_anyway(number: int) -> None:
+    """A thread of an upload that waits for an answer cannot be ended from outside, and is waited for; not for ever."""
+    time.sleep(GRACE_SECONDS)
+    os._exit(128 + number)
 
 
 def _run(arguments: list[str], debug: bool) -> Any:
     from speech_mlflow.cli import failures
 
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and a shell's `&` have it
+            signal.signal(number, _interrupt)
     try:
         if not {"-h", "--help", "--version"} & set(arguments):
             failures.start_log(debug)
