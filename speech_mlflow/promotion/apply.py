@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from speech_mlflow.errors import ApiError, OperationFailedError, PromotionError, SettingsError, StalePlanError
+from speech_mlflow.errors import ApiError, ClaimHeldError, OperationFailedError, PromotionError, SettingsError, StalePlanError
 from speech_mlflow.promotion import cloudevents, copies, gates, journal, probe, registry
 from speech_mlflow.promotion.claim import Claim, acquire, claimed
 from speech_mlflow.promotion.copies import Source
@@ -223,8 +223,8 @@ class _Apply:
                 ended = self._restore(plan, main, writer)
             else:
                 ended = self._deploy(plan, writer, patient=any(_was_creating(one) for one in left))
-        except Stopped:
-            raise  # the run stays open: the next process sees what was begun
+        except (Stopped, ClaimHeldError):
+            raise  # the run stays open: the next process, or the one that took over, closes it
         except Exception as error:
             with suppress(Exception):  # where this fails too, the run stays open and the next process closes it
                 self._end(plan, writer, _Ended("failed", f"{type(error).__name__}: {error}"))
