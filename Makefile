@@ -2,23 +2,28 @@
 # make test    the test suite
 # make check   linters, types, import floors
 # make test-all, make bench    slower tests; speed as ratios against named peers
+# make chaos   promotion killed, paused and disturbed: ten times what test-all does of it (or CHAOS=N times)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DIR ?= speech-mlflow-demo
+CHAOS ?= 10
 
-.PHONY: demo test test-all check bench clean
+.PHONY: demo test test-all chaos check bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/speech-mlflow demo --dir $(DIR)
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not bench" tests plugins
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not bench and not chaos" tests plugins
 
 test-all: $(VENV)/slow
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not bench" tests plugins
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not bench and not chaos" tests plugins
+
+chaos: $(VENV)/test
+	SPEECH_MLFLOW_CHAOS=$(CHAOS) $(BIN)/python -m pytest -n 2 tests/chaos
 
 bench: $(VENV)/test
 	$(BIN)/python -m pytest -m bench tests/benchmarks

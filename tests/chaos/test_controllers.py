@@ -5,53 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.chaos.actors import apply_once, control
+from tests.chaos.actors import apply_once
+from tests.chaos.fleet import PATIENCE, controllers, settled, until
 from tests.promotion.world import NAME, World, versions_served
-
-PATIENCE = 180.0
-
-
-@contextmanager
-def controllers(world: World, processes: Any, count: int, **settings: float) -> Iterator[list[Any]]:
-    """So many controller processes, all at work."""
-    started = [processes.Event() for _ in range(count)]
-    arguments = (world.client.tracking_uri, world.service.address)
-    children = [processes.Process(target=control, args=(*arguments, event, settings)) for event in started]
-    for child in children:
-        child.start()
-    try:
-        assert all(event.wait(PATIENCE) for event in started)
-        yield children
-    finally:
-        for child in children:
-            if child.is_alive():
-                child.kill()
-            child.join(30)
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def settled(world: World, version: str) -> Callable[[], bool]:
-    """Whether the registry says that this version is served, and no promotion is under way."""
-
-    def is_settled() -> bool:
-        runs = world.runs()
-        return world.tag("speech.served_version") == version and all(
-            run.data.tags.get("speech.open") == "false" for run in runs
-        )
-
-    return is_settled
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(5, marks=pytest.mark.slow)])

@@ -1,0 +1,65 @@
+"""Several controllers at once, as processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from speech_mlflow.tracking import tags
+from tests.chaos.actors import control
+from tests.promotion.world import NAME, World
+
+PATIENCE = 120.0
+
+
+@contextmanager
+def controllers(world: World, processes: Any, count: int, **settings: float) -> Iterator[list[Any]]:
+    """So many controller processes, all at work."""
+    started = [processes.Event() for _ in range(count)]
+    arguments = (world.client.tracking_uri, world.service.address)
+    children = [processes.Process(target=control, args=(*arguments, event, settings)) for event in started]
+    for child in children:
+        child.start()
+    try:
+        assert all(event.wait(PATIENCE) for event in started)
+        yield children
+    finally:
+        for child in children:
+            if child.is_alive():
+                child.kill()
+            child.join(30)
+
+
+def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Wait for something that must come."""
+    deadline = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def settled(world: World, version: str) -> Callable[[], bool]:
+    """Whether the registry says that this version is served, and no promotion is under way."""
+
+    def is_settled() -> bool:
+        runs = world.runs()
+        return world.tag("speech.served_version") == version and all(
+            run.data.tags.get("speech.open") == "false" for run in runs
+        )
+
+    return is_settled
+
+
+@contextmanager
+def control_alone(world: World, processes: Any) -> Iterator[Any]:
+    """One controller, which looks for everything often."""
+    with controllers(world, processes, 1) as (child,):
+        yield child
+
+
+def of_any_resource(world: World) -> None:
+    """Versions that do not say in which resource their model is: a command knows a resource by its address alone."""
+    for version in world.client.search_model_versions(f"name='{NAME}'"):
+        world.client.delete_model_version_tag(NAME, version.version, tags.RESOURCE)
