@@ -152,7 +152,8 @@ def test_a_model_that_an_endpoint_serves_stays(world: World) -> None:
         assert pruned(world)[0].deleted
 
 
-@pytest.mark.parametrize("point", ["before:delete", pytest.param("after:delete", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["before:delete", "after:delete"])
 def test_a_process_that_dies_while_it_prunes_is_finished_by_the_next_one(world: World, tmp_path: Path, point: str) -> None:
     world.speech.resource = world.service.address["url"].partition("://")[2]  # as the command calls it
     serving = served(world)
