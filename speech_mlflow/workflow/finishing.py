@@ -17,6 +17,7 @@ from speech_mlflow.tracking.registry import RUN_ARTIFACT
 from speech_mlflow.tracking.runs import Measured
 from speech_mlflow.tracking.store import Store
 from speech_mlflow.workflow.data import portable
+from speech_mlflow.workflow.registering import about
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +37,19 @@ def finish(
     properties = model.properties
     expires = properties.deprecation_dates.transcription_date_time if properties and properties.deprecation_dates else None
     weight = properties.custom_model_weight_percent if properties else None
-    known = store.client.get_run(run_id).data
+    run = store.client.get_run(run_id)
     measured = {**_training_seconds(model), **_reported(reports)}
     runs.log(
         store,
         run_id,
         measured=[Measured(measured, logged_model_id)],
         params={"used_weight_percent": weight},
-        known_params=known.params,
+        known_params=run.data.params,
         run_tags={tags.EXPIRES: expires.isoformat() if expires else None},
         at=at,
     )
     runs.log_files(store, run_id, {**reports, "service/model.json": json.dumps(portable(model), indent=1)})
-    described = models.describe(model, speech.resource)
+    described = {**models.describe(model, speech.resource), runs.DESCRIPTION: about(run, model)}
     with tempfile.TemporaryDirectory(prefix="speech-mlflow-") as folder:
         described_in = mlmodel.write(
             Path(folder, "model"),

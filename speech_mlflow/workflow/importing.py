@@ -196,7 +196,13 @@ class _Importing:
                 lacking.append(f"no table of utterances: {error}")
             else:
                 recording.record(
-                    store, begun.id, tested, report=lambda over: render(over, corpus), resource=self._speech.resource, at=at
+                    store,
+                    begun.id,
+                    tested,
+                    report=lambda over: render(over, corpus),
+                    resource=self._speech.resource,
+                    at=at,
+                    known_tags=begun.run.data.tags,
                 )
                 return lacking
         record = known.record if known is not None else None

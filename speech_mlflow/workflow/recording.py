@@ -133,6 +133,7 @@ def record(
             tags.FAILED_EVALUATORS: _failures(tested),
             tags.GREATER_IS_BETTER: _rising(tested),
             tables.LOGGED_ARTIFACTS: tables.mark((known_tags or {}).get(tables.LOGGED_ARTIFACTS), [TABLE]),
+            runs.DESCRIPTION: (known_tags or {}).get(runs.DESCRIPTION) or _about(tested),
         },
         at=at,
     )
@@ -222,6 +223,13 @@ def _figures(tested: Tested) -> dict[str, str]:
 def as_table(scores: Mapping[str, Score], comparison: Comparison | ComparisonTable | None) -> ComparisonTable | None:
     """A comparison of two as a table of one pair, so that it is not drawn twice."""
     return ComparisonTable(scores, {comparison.names: comparison}) if isinstance(comparison, Comparison) else comparison
+
+
+def _about(tested: Tested) -> str | None:
+    """What came out, for the top of the run's page."""
+    rates = [(result.label, result.metrics()["wer"]) for result in tested.results]
+    known = [f"{wer:.2%} ({label})" for label, wer in rates if wer is not None]
+    return f"WER on {tested.dataset.name}: {', '.join(known)}" if known else None
 
 
 def _models(tested: Tested) -> str:

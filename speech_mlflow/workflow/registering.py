@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from speech_mlflow.errors import TrackingError
 from speech_mlflow.service import SpeechClient
@@ -12,7 +13,10 @@ from speech_mlflow.tracking.refusal import explained
 from speech_mlflow.tracking.registry import RUN_ARTIFACT
 from speech_mlflow.tracking.store import Store, open_store
 
-__all__ = ["RUN_ARTIFACT", "register", "register_model"]
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+__all__ = ["RUN_ARTIFACT", "about", "register", "register_model"]
 
 
 @explained
@@ -49,14 +53,13 @@ def register_model(speech: SpeechClient, store: Store, model: CustomModel, *, na
         run_id=run_id,
         logged_model_id=logged,
         version_tags={**models.describe(model, speech.resource), tags.TRAIN_RUN_ID: run_id},
-        description=_about(store, model, run_id),
+        description=about(store.client.get_run(run_id), model),
     )
     return str(version.version), logged
 
 
-def _about(store: Store, model: CustomModel, run_id: str) -> str:
-    """What a version was made of, for people: what they wrote themselves, else base model, data and weight."""
-    run = store.client.get_run(run_id)
+def about(run: Run, model: CustomModel) -> str:
+    """What a model was made of, for people: what they wrote on its run themselves, else base model, data and weight."""
     if written := run.data.tags.get(runs.DESCRIPTION):
         return str(written)
     params = run.data.params
@@ -66,7 +69,7 @@ def _about(store: Store, model: CustomModel, run_id: str) -> str:
         data = ""
     if not data:  # brought in from the service: its own words
         return model.description or model.display_name or model.id
-    weight = params.get("used_weight_percent") or params.get("weight_percent")
+    weight = (model.properties.custom_model_weight_percent if model.properties else None) or params.get("weight_percent")
     return f"{params.get('base_model')} fine-tuned with {data}" + (f", weight {weight} %" if weight else "")
 
 

@@ -51,6 +51,7 @@ def test_the_training(story: Story) -> None:
     model = mlflow_.client.get_logged_model(story.trained.logged_model_id)
     assert (model.status, model.source_run_id) == (LoggedModelStatus.READY, run.info.run_id)
     assert model.tags["mlflow.user"]
+    assert model.tags["mlflow.note.content"] == mlflow_.client.get_model_version(place.name, "1").description
     assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
 
 
@@ -63,6 +64,8 @@ def test_the_test(story: Story, testing: Corpus) -> None:
     report = mlflow_.text(run.info.run_id, "report.html")
     assert label in report
     assert "data:audio/wav;base64" in report
+    expected = ", ".join(f"{wer:.2%} ({name})" for name, wer in story.tested.wer.items())
+    assert run.data.tags["mlflow.note.content"] == f"WER on testing: {expected}"
     assert {name: run.data.metrics[f"wer/{name}"] for name in ("base", label)} == dict(story.tested.wer)
     assert run.info.artifact_uri.startswith("file:" if story.place.kind == "sqlite" else "mlflow-artifacts:/")
 
