@@ -48,6 +48,7 @@ def again(world: World, processes: Any, *arguments: str) -> None:
     assert child.exitcode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_an_upload_goes_on_where_it_was(world: World, processes: Any, tmp_path: Path, number: int, code: int) -> None:
     text = tmp_path / f"sentences {code}.txt"
@@ -59,7 +60,7 @@ def test_an_upload_goes_on_where_it_was(world: World, processes: Any, tmp_path: 
     assert made.status == "Succeeded"
 
 
-@pytest.mark.parametrize("where", ["write", "wait"])
+@pytest.mark.parametrize("where", ["write", pytest.param("wait", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_promotion_is_gone_on_with_and_holds_nothing(
     world: World, processes: Any, number: int, code: int, where: str
@@ -80,6 +81,7 @@ def test_a_promotion_is_gone_on_with_and_holds_nothing(
     versions_served(world, "2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_controller_ends_though_the_service_does_not_answer(world: World, processes: Any, number: int, code: int) -> None:
     world.register()
