@@ -86,7 +86,7 @@ class Writer:
         locale = version.tags.get(tags.LOCALE) or (served.locale if served else None) or self.model.tags.get(tags.LOCALE)
         if locale is None:
             raise PromotionError(f"the locale of version {version.number} of {self.model.name} is not known")
-        self.claim.check()
+        self.keep()
         made = self.speech.endpoints.create(
             display_name=self.target.display_name(self.model.name),
             locale=locale,
@@ -116,7 +116,7 @@ class Writer:
         now = state_of(self.speech.endpoints.get(endpoint.id))
         if now.model_id not in {endpoint.model_id, version.tags.get(tags.MODEL_ID)}:
             raise StalePlanError(f"somebody else changed the model of endpoint {endpoint.id} just now")
-        self.claim.check()  # the last thing before the write: a process may be paused while it reads
+        self.keep()  # the last thing before the write: a process may be paused, or told to end, while it reads
         changed = self.speech.endpoints.update(
             endpoint.id, model=version.tags[tags.MODEL_ID], custom_properties=self._properties(version, now.properties)
         )

@@ -84,7 +84,7 @@ def test_a_controller_that_is_told_to_end_frees_its_claim(world: World, processe
         until(lambda: any(run.info.status == "RUNNING" for run in world.runs()))
         os.kill(child.pid, signal.SIGTERM)
         child.join(60)
-        assert child.exitcode == 0
+        assert child.exitcode in {0, 143}  # in order, or after a few seconds in the middle of a slow answer
     world.service.tell(faults=[])
     world.apply()  # at once: no claim is in the way
     world.apply()
