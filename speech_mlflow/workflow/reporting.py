@@ -53,11 +53,10 @@ def _metadata(tested: Tested) -> dict[str, str]:
     facts = {
         "data": f"{tested.dataset.name}, digest {tested.dataset.digest}",
         "locale": tested.locale,
-        "normaliser": tested.results[0].score.normalizer.label,
     }
     for result in tested.results:
         wer = result.metrics()["wer"]
-        facts[f"WER by the service, {result.label}"] = "not counted" if wer is None else f"{wer:.2%}"
+        facts[f"WER by the service, {result.label}"] = "not counted" if wer is None else f"{100 * wer:.2f} %"
     facts |= contamination_facts(tested.contamination, {result.label: result.score for result in tested.results})
     if tested.untested:
         facts["utterances without a result"] = str(len(tested.untested))

@@ -80,7 +80,7 @@ def test_runs_versions_and_aliases_are_compared_on_the_data_they_share(
     assert list(mixed.scores) == ["clinic v2", "base", "clinic v1"]
 
     page = runs.report()
-    assert "in the training data of clinic v2" in page
+    assert "In the training data of clinic v2" in page
     assert len(page) > 4 * len(testing.audio("t01.wav")), "the recordings are in it"
 
     plain = sm.compare_runs("clinic/1", "clinic/2", normalizer="none", **where)

@@ -67,7 +67,7 @@ def test_a_test_counts_and_shows_what_its_model_was_trained_on(
     column = table["columns"].index("in training data (leaked v1)")
     assert [row[column] for row in table["data"]] == ["", "text", "", ""]
     page = mlflow.text(tested.run_id, "report.html")
-    assert "in the training data of leaked v1" in page
+    assert "In the training data of leaked v1" in page
     assert "1 of 4 test utterances (0 by recording, 1 by text): t02.wav; WER on the others" in page
     assert workflow.load_test(tested.run_id, tracking_uri=mlflow.uri).contamination == tested.contamination
 
