@@ -120,12 +120,14 @@ def list_plugins(manager: pluggy.PluginManager | None = None) -> list[Plugin]:
     versions: dict[str, str] = {}
     for plugin, distribution in manager.list_plugin_distinfo():
         versions[manager.get_name(plugin) or ""] = distribution.version
+    broken: dict[str, str] = getattr(manager, "broken", {})
+    if broken or len(versions) + len(BUILTIN) < len(manager.get_plugins()):
+        versions = {**_installed(), **versions}
     listed = []
     for name, plugin in manager.list_name_plugin():
         hooks = sorted(caller.name for caller in manager.get_hookcallers(plugin) or [])
-        listed.append(Plugin(name, versions.get(name) or _version(name), tuple(hooks), name in BUILTIN))
-    broken: dict[str, str] = getattr(manager, "broken", {})
-    listed += [Plugin(name, _version(name), (), False, reason) for name, reason in sorted(broken.items())]
+        listed.append(Plugin(name, versions.get(name), tuple(hooks), name in BUILTIN))
+    listed += [Plugin(name, versions.get(name), (), False, reason) for name, reason in sorted(broken.items())]
     return listed
 
 
@@ -148,11 +150,10 @@ def _blocked(environ: Mapping[str, str]) -> set[str]:
     return {name.strip() for name in environ.get(BLOCKED, "").split(",") if name.strip()}
 
 
-def _version(name: str) -> str | None:
-    for entry in importlib.metadata.entry_points(group=GROUP):
-        if entry.name == name and entry.dist is not None:
-            return entry.dist.version
-    return None
+def _installed() -> dict[str, str]:
+    """The versions of all that has an entry point for plugins, by its name."""
+    entries = importlib.metadata.entry_points(group=GROUP)
+    return {entry.name: entry.dist.version for entry in entries if entry.dist is not None}
 
 
 def require(things: Mapping[str, Any], name: str, what: str) -> Any:
