@@ -117,12 +117,9 @@ def call(implementation: pluggy.HookImpl, value: object) -> Any:
 def list_plugins(manager: pluggy.PluginManager | None = None) -> list[Plugin]:
     """Every plugin with its version and hooks, built-in ones first, then those installed, then those left out."""
     manager = plugin_manager() if manager is None else manager
-    versions: dict[str, str] = {}
-    for plugin, distribution in manager.list_plugin_distinfo():
-        versions[manager.get_name(plugin) or ""] = distribution.version
     broken: dict[str, str] = getattr(manager, "broken", {})
-    if broken or len(versions) + len(BUILTIN) < len(manager.get_plugins()):
-        versions = {**_installed(), **versions}
+    others = len(manager.get_plugins()) > len(BUILTIN)
+    versions = _installed() if broken or others else {}
     listed = []
     for name, plugin in manager.list_name_plugin():
         hooks = sorted(caller.name for caller in manager.get_hookcallers(plugin) or [])
