@@ -54,7 +54,7 @@ async def _disturb(app: ASGIApp, faults: list[Fault], scope: Scope, receive: Rec
             await _answer(send, fault, fault.status)
             return
     for fault in faults:
-        if fault.kind in ("lost", "truncate", "slice", "body"):
+        if fault.kind in ("lost", "truncate", "slice", "body", "late-status"):
             send = _Spoiled(send, fault, transport, receive)
     if any(fault.kind == "duplicate" for fault in faults):
         body = await _drain(receive)
@@ -78,12 +78,13 @@ class _Spoiled:
             raise CutError
         if message["type"] == "http.response.start":
             self.start = message
-            if self.fault.kind != "body":
+            if self.fault.kind not in ("body", "late-status"):
                 await self.send(message)
-        elif self.fault.kind == "body":
+        elif self.fault.kind in ("body", "late-status"):
             assert self.start is not None
             if not message.get("more_body"):
-                await _answer(self.send, self.fault, self.start["status"])
+                late = self.fault.kind == "late-status"
+                await _answer(self.send, self.fault, self.fault.status if late else self.start["status"])
         elif self.fault.kind == "truncate":
             await self._truncate(message)
         else:

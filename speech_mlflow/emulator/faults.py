@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-FaultKind = Literal["delay", "status", "reset", "lost", "truncate", "body", "duplicate", "stale-list", "slice"]
+FaultKind = Literal["delay", "status", "late-status", "reset", "lost", "truncate", "body", "duplicate", "stale-list", "slice"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Fault:
     """One disturbance.
 
     ``delay``: answer ``seconds`` late. ``status``: answer ``status`` (with ``headers`` and ``body``) instead of working.
+    ``late-status``: the same after the work, as a gateway does that lost patience.
     ``reset``: cut the connection before any work. ``lost``: do the work, then cut the connection (``seconds`` later).
     ``truncate``: cut the answer after ``after_bytes`` bytes of its body. ``slice``: send the body one byte at a time,
     ``seconds`` between them. ``body``: do the work and answer ``body`` with ``headers`` instead. ``duplicate``: do the work

@@ -24,6 +24,7 @@ from speech_mlflow.tracking import tags
 from tests.chaos.actors import apply_with_little_room, command
 from tests.chaos.fleet import controllers, of_any_resource, settled, until
 from tests.fixtures.mlflow import MlflowStore
+from tests.fixtures.mlflow_server import MlflowServer, proxy
 from tests.promotion.test_failures import hears, served
 from tests.promotion.world import NAME, WORDS, World, kinds, versions_served
 
@@ -123,6 +124,39 @@ def test_a_database_that_is_locked_in_the_middle_leaves_what_the_next_one_finish
     assert world.hears(endpoint_id) in {0, 1}
     assert "unchanged" in [world.apply().result for _ in range(3)]
     versions_served(world, "2")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_mlflow_that_fails_at_any_request_leaves_what_the_next_one_finishes(
+    world: World, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request of a promotion in turn is answered 500, before the server sees it; the next go finds the server well."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    failing = -1
+
+    def refuse(method: str, path: str) -> tuple[int, bytes] | None:
+        return (500, b"the database is not well") if len(before.seen) - 1 == failing else None
+
+    with proxy(mlflow_server.uri, refuse) as before:
+        here = World(world.service, world.speech, MlflowClient(mlflow_server.uri, mlflow_server.uri))
+        disturbed = World(world.service, world.speech, MlflowClient(before.uri, before.uri))
+        endpoint_id = served(here, "1")
+        failures = 0
+        for failing in range(200):
+            version = "2" if here.tag("speech.served_version") == "1" else "1"
+            here.move(version)
+            before.seen.clear()
+            try:
+                disturbed.apply()
+            except Exception:  # whatever MLflow's client makes of it
+                failures += 1
+            if len(before.seen) <= failing:
+                break
+            assert here.hears(endpoint_id) in {0, 1}
+            assert "unchanged" in [here.apply().result for _ in range(3)]
+            versions_served(here, version)
+    assert failures > 15
 
 
 # --- drift -------------------------------------------------------------------------------------------------------------------

@@ -74,6 +74,12 @@ def test_a_request_is_worked_on_twice(service: RunningEmulator) -> None:
     assert names(service) == ["p", "p"]
 
 
+def test_a_gateway_loses_patience_after_the_work(service: RunningEmulator) -> None:
+    add(service, "late-status", method="POST", status=504)
+    assert service.api.post("/projects", json=PROJECT).status_code == 504
+    assert names(service) == ["p"]
+
+
 def test_a_list_lags_behind(service: RunningEmulator) -> None:
     create(service, "/projects", displayName="old")
     assert service.clock is not None

@@ -143,22 +143,25 @@ def test_an_expired_model_is_refused(world: World) -> None:
 # --- the network -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("write", "kind"),
-    [
-        ("POST", "lost"),
-        ("PATCH", "lost"),
-        *(pytest.param(write, kind, marks=pytest.mark.slow) for write in ("POST", "PATCH") for kind in ("reset", "truncate")),
-    ],
-)
-def test_an_answer_that_is_lost_costs_nothing(world: World, write: str, kind: str) -> None:
+LOST: dict[str, dict[str, Any]] = {
+    "lost": {"kind": "lost"},
+    "lost after silence": {"kind": "lost", "seconds": 3},
+    "reset": {"kind": "reset"},
+    "cut": {"kind": "truncate"},
+    "504 after the work": {"kind": "late-status", "status": 504},
+}
+
+
+@pytest.mark.parametrize("how", [one if one == "lost" else pytest.param(one, marks=pytest.mark.slow) for one in LOST])
+@pytest.mark.parametrize("write", ["POST", "PATCH"])
+def test_an_answer_that_is_lost_costs_nothing(world: World, write: str, how: str) -> None:
     world.register()
     world.move("1")
     if write == "PATCH":
         world.apply()
         world.move("2")
     path = r"/endpoints$" if write == "POST" else "/endpoints/"
-    world.service.tell(faults=[{"kind": kind, "method": write, "path": path, "times": 1}])
+    world.service.tell(faults=[{**LOST[how], "method": write, "path": path, "times": 1}])
     _until_quiet(world)
     versions_served(world, "2" if write == "PATCH" else "1")
 
@@ -172,7 +175,8 @@ def test_a_service_that_is_not_well_is_tried_again(world: World, status: int) ->
     versions_served(world, "1")
 
 
-def test_a_list_that_lags_behind_a_creation_makes_no_second_endpoint(world: World) -> None:
+@pytest.mark.parametrize("lag", [pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_list_that_lags_behind_a_creation_makes_no_second_endpoint(world: World, lag: int) -> None:
     """The process that made the endpoint is gone, and the service does not list it yet."""
     world.register()
     world.move("1")
@@ -183,8 +187,8 @@ def test_a_list_that_lags_behind_a_creation_makes_no_second_endpoint(world: Worl
     run = world.runs()[-1]
     world.client.set_tag(run.info.run_id, "speech.open", "true")  # as a killed process leaves it
     world.client.delete_tag(run.info.run_id, "speech.result")
-    world.service.tell(faults=[{"kind": "stale-list", "method": "GET", "path": "/endpoints$", "seconds": 4, "times": None}])
-    assert world.apply(look_after=(0.0, 0.5, 1.5, 3.0)).result == "served"
+    world.service.tell(faults=[{"kind": "stale-list", "method": "GET", "path": "/endpoints$", "seconds": lag, "times": None}])
+    assert world.apply(look_after=(0.0, 0.5, 1.5, 3.0, 6.0)).result == "served"
     world.service.tell(faults=[])
     versions_served(world, "1")
 
@@ -211,20 +215,23 @@ def endpoint_by_hand(world: World, model: int, **properties: str) -> str:
     return world.speech.wait(made).id
 
 
-def test_the_oldest_of_several_with_our_mark_is_adopted(world: World) -> None:
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_oldest_of_several_with_our_mark_is_adopted(world: World, count: int) -> None:
     world.register()
     uid = str(world.tag(tags.UID))
-    oldest = endpoint_by_hand(world, 2, **{"managed-by": "speech-mlflow", "speech-uid": uid})
-    time.sleep(1.1)  # the service's times are whole seconds
-    younger = endpoint_by_hand(world, 2, **{"managed-by": "speech-mlflow", "speech-uid": uid})
+    made = []
+    for _ in range(count):
+        made.append(endpoint_by_hand(world, 2, **{"managed-by": "speech-mlflow", "speech-uid": uid}))
+        time.sleep(1.1)  # the service's times are whole seconds
+    oldest, *younger = made
     world.move("1")
     applied = world.apply()
     assert applied.endpoint_id == oldest
     assert world.hears(oldest) == 0
-    assert sorted(one.id for one in world.endpoints()) == sorted([oldest, younger])
-    assert world.hears(younger) == 2
+    assert sorted(one.id for one in world.endpoints()) == sorted(made)
+    assert {world.hears(one) for one in younger} == {2}
     reported = [step.endpoint_id for step in plan_for(world.speech, world.client, NAME).steps if step.action == "report"]
-    assert reported == [younger]
+    assert sorted(str(one) for one in reported) == sorted(younger)
 
 
 def test_what_is_not_ours_is_never_touched(world: World) -> None:

@@ -111,7 +111,7 @@ class World:
     def add_version(self, name: str, model_id: str, **more: str) -> str:
         """One more version, which stands for a model of the service."""
         noted = {tags.MODEL_ID: model_id, tags.RESOURCE: self.speech.resource, tags.LOCALE: "en-US", **more}
-        return str(self.client.create_model_version(name, source=f"azure-speech://{model_id}", tags=noted).version)
+        return str(self.client.create_model_version(name, source=f"azure-speech://models/{model_id}", tags=noted).version)
 
     def move(self, version: str, name: str = NAME, *, archive: bool = True) -> None:
         """What a person does in MLflow."""
