@@ -161,12 +161,15 @@ def _expiry(candidate: Candidate) -> Decision | None:
 def _approval(candidate: Candidate) -> Decision | None:
     if not candidate.target.approval:
         return None
-    by, author, who = candidate.version.tags.get(APPROVED_BY), candidate.author, f"version {candidate.version.number}"
-    if not (by and by.strip()):
+    """Somebody else than the author; the tag may name several people, with commas between them."""
+    author, who = candidate.author, f"version {candidate.version.number}"
+    people = [name.strip() for name in candidate.version.tags.get(APPROVED_BY, "").split(",") if name.strip()]
+    by = ", ".join(people)
+    if not people:
         return Decision("approval", False, f"{who} has no tag {APPROVED_BY}")
     if not author:
         return Decision("approval", False, f"approved by {by}, and who made {who} is not known: no training run names a user")
-    if by.strip().lower() == author.strip().lower():
+    if all(name.lower() == author.strip().lower() for name in people):
         return Decision("approval", False, f"approved by {by}, who made {who}")
     return Decision("approval", True, f"approved by {by}; made by {author}")
 

@@ -192,6 +192,9 @@ def test_an_expiry_that_nobody_knows_is_a_no_where_it_is_asked_for() -> None:
         ("ann", "ann", False),
         (" ANN ", "ann", False),
         ("bob", "ann", True),
+        ("ann, ", "ann", False),
+        ("ann, Ann", "ann", False),
+        ("ann, bob", "ann", True),
         ("bob", None, False),  # who cannot be told from the author has not approved
     ],
 )
