@@ -144,7 +144,8 @@ def _contamination(candidate: Candidate) -> Decision | None:
         return None
     test = next((one for one in counted if one == _declared_test(candidate)), counted[0])
     assert test.contaminated is not None
-    text = f"{test.contaminated} utterances of {test.dataset} were in the training data"
+    count = "1 utterance" if test.contaminated == 1 else f"{test.contaminated or 'no'} utterances"
+    text = f"{count} of the test data {test.dataset} in the training data"
     return Decision("contamination", test.contaminated == 0, text, {"contaminated": float(test.contaminated)})
 
 

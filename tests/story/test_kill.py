@@ -60,7 +60,10 @@ def test_published_recordings_of_people_go_the_whole_way(tmp_path: Path) -> None
         tested = run("speech-mlflow", "test", testing, "--model", "base", "--model", "general/1", "--json", cwd=tmp_path)
         base, custom = (line["wer"] for line in json.loads(tested.stdout)["models"])
         assert custom < base
-        (applied,) = json.loads(run("speech-mlflow", "promote", "general/1", "--json", cwd=tmp_path).stdout)
+        refused = run("speech-mlflow", "promote", "general/1", cwd=tmp_path, code=4).stderr
+        assert "1 utterance of the test data audio-and-trans in the training data" in refused, "the samples for training and for testing share a sentence"
+        override = ("--override", "the samples share a sentence")
+        (applied,) = json.loads(run("speech-mlflow", "promote", "general/1", *override, "--json", cwd=tmp_path).stdout)
         assert applied["result"] == "served"
     finally:
         run("speech-mlflow", "emulator", "stop", cwd=tmp_path)

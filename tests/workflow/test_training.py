@@ -21,17 +21,26 @@ OPTIONS = {"weight_percent": 90}
 """What the model is trained with that most tests share: it is trained once, and found by its content."""
 
 
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sentences that no other tests train on, whichever of them share the service of the session."""
+    path = tmp_path_factory.mktemp("text") / "related-text.txt"
+    lines = ("Start amiodarone once daily.", "Hold amiodarone before the bronchoscopy.", "Continue digoxin.", "Stop digoxin.")
+    path.write_text("\n".join(lines) + "\n", "utf-8-sig")
+    return path
+
+
 def named(speech: SpeechClient, name: str) -> list[CustomModel]:
     """The service's models whose displayName begins with a name."""
     return [model for model in speech.models.list() if str(model.display_name).startswith(f"{name} [")]
 
 
 def test_a_training_is_a_run_a_logged_model_and_a_version(speech: SpeechClient, text: Path, mlflow: Mlflow) -> None:
-    trained = workflow.train(speech, name="first", data=[text], registered_model="clinic", **OPTIONS, **mlflow.where)
+    trained = workflow.train(speech, name="solo", data=[text], registered_model="clinic", **OPTIONS, **mlflow.where)
     assert (trained.version, trained.reused, trained.done) == ("1", False, True)
 
     (run,) = mlflow.runs("train")
-    assert (run.info.run_id, run.info.status, run.info.run_name) == (trained.run_id, "FINISHED", "first")
+    assert (run.info.run_id, run.info.status, run.info.run_name) == (trained.run_id, "FINISHED", "solo")
     facts = run.data.tags
     assert facts[tags.MODEL_ID] == trained.model.id
     assert facts[tags.RESOURCE] == speech.resource
@@ -65,14 +74,14 @@ def test_a_training_is_a_run_a_logged_model_and_a_version(speech: SpeechClient, 
     assert properties["managed-by"] == "speech-mlflow"
     assert len(properties["mlflow-run-id"]) == 32, "of the run that trained it, in whatever MLflow that was"
     assert properties["fingerprint"] == facts[tags.KEY]
-    assert str(trained.model.display_name) == f"first [{facts[tags.KEY][:12]}]"
+    assert str(trained.model.display_name) == f"solo [{facts[tags.KEY][:12]}]"
     for content in (json.dumps(dict(facts)), mlflow.text(trained.run_id, "service/model.json")):
         assert speech.endpoint not in content, "URLs change with the endpoint and are not stored"
 
     again = workflow.train(speech, name="other name", data=[text], registered_model="clinic", **OPTIONS, **mlflow.where)
     assert (again.run_id, again.model.id, again.version, again.reused) == (trained.run_id, trained.model.id, "1", True)
-    assert len(mlflow.runs()) == len(mlflow.models()) == len(named(speech, "first")) == 1
-    elsewhere = workflow.train(speech, name="first", data=[text], registered_model="two", **OPTIONS, **mlflow.where)
+    assert len(mlflow.runs()) == len(mlflow.models()) == len(named(speech, "solo")) == 1
+    elsewhere = workflow.train(speech, name="solo", data=[text], registered_model="two", **OPTIONS, **mlflow.where)
     assert (elsewhere.version, elsewhere.registered_model, elsewhere.reused) == ("1", "two", True)
     assert workflow.register(speech, trained.model.id, name="three", **mlflow.where) == "1"
 
@@ -101,7 +110,7 @@ def test_begun_without_waiting_it_is_finished_later_by_whoever_comes(speech: Spe
 @pytest.mark.parametrize("lost", ["the model's id", "the name of the model", "the logged model", "the version"])
 def test_a_process_that_died_is_gone_on_with(lost: str, speech: SpeechClient, text: Path, mlflow: Mlflow) -> None:
     """What a process leaves behind that dies at different points is put back, and the same call made again."""
-    given = {"name": "first", "data": [text], "registered_model": "clinic", **OPTIONS, **mlflow.where}
+    given = {"name": "solo", "data": [text], "registered_model": "clinic", **OPTIONS, **mlflow.where}
     begun = workflow.train(speech, **given)
     assert begun.logged_model_id is not None
     mlflow.client.update_run(begun.run_id, status="RUNNING")
@@ -114,7 +123,7 @@ def test_a_process_that_died_is_gone_on_with(lost: str, speech: SpeechClient, te
         mlflow.client.delete_logged_model(begun.logged_model_id)
     done = workflow.train(speech, **given)
     assert (done.run_id, done.model.id, done.reused) == (begun.run_id, begun.model.id, False)
-    assert len(named(speech, "first")) == 1
+    assert len(named(speech, "solo")) == 1
     assert [run.info.status for run in mlflow.runs()] == ["FINISHED"]
     assert [model.status for model in mlflow.models()] == [LoggedModelStatus.READY]
     (version,) = mlflow.client.search_model_versions("name = 'clinic'")
@@ -124,8 +133,8 @@ def test_a_process_that_died_is_gone_on_with(lost: str, speech: SpeechClient, te
 def test_another_mlflow_finds_the_model_in_the_service(speech: SpeechClient, text: Path, mlflow: Mlflow) -> None:
     """A fresh MLflow knows no run; the service knows the model, by its name, proven by the content key."""
     before = len(list(speech.models.list()))
-    trained = workflow.train(speech, name="first", data=[text], **OPTIONS, **mlflow.where)
-    assert trained.model.id in {model.id for model in named(speech, "first")}
+    trained = workflow.train(speech, name="solo", data=[text], **OPTIONS, **mlflow.where)
+    assert trained.model.id in {model.id for model in named(speech, "solo")}
     assert len(list(speech.models.list())) == max(before, 1)
 
 
@@ -171,7 +180,7 @@ def test_data_of_another_locale_is_refused(speech: SpeechClient, testing: Corpus
 
 
 def test_models_of_another_resource_are_another_s(speech: SpeechClient, text: Path, mlflow: Mlflow) -> None:
-    trained = workflow.train(speech, name="first", data=[text], **OPTIONS, **mlflow.where)
+    trained = workflow.train(speech, name="solo", data=[text], **OPTIONS, **mlflow.where)
     store = open_store(mlflow.uri, experiment="speech")
     assert models.find(store, resource=speech.resource, model_id=trained.model.id) is not None
     assert models.find(store, resource="another", model_id=trained.model.id) is None

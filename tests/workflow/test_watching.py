@@ -9,6 +9,7 @@ import pytest
 
 from speech_mlflow import workflow
 from speech_mlflow.corpus import Corpus
+from speech_mlflow.emulator.options import StateProgress
 from speech_mlflow.errors import NotFoundError, TrackingError
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.tracking import runs, tags
@@ -16,7 +17,7 @@ from speech_mlflow.tracking.runs import Work
 from speech_mlflow.tracking.store import open_store
 from tests.cli.contract import STATUS
 from tests.cli.tools import answer, invoke, where
-from tests.fixtures.emulator import RunningEmulator
+from tests.fixtures.emulator import RunningEmulator, StartEmulator
 from tests.workflow.tools import Mlflow
 
 
@@ -66,8 +67,11 @@ def test_a_repeated_force_goes_on_with_the_training_it_began(speech: SpeechClien
 
 
 def test_a_test_is_waited_for_and_scored_by_the_command_that_began_it(
-    speech: SpeechClient, testing: Corpus, mlflow: Mlflow, environ: dict[str, str]
+    start_emulator: StartEmulator, testing: Corpus, mlflow: Mlflow, environ: dict[str, str]
 ) -> None:
+    slow = start_emulator(progress=StateProgress("reads", 1))  # so that the test is not over before anybody looks
+    environ = {**environ, "SPEECH_MLFLOW_ENDPOINT": slow.url, "SPEECH_MLFLOW_KEY": slow.key.get_secret_value()}
+    speech = SpeechClient(slow.url, slow.key)
     command = ("test", str(testing.source), "--model", "base", "--name", "half", "--force")
     printed = invoke(*command, "--no-wait", **environ).stdout
     assert "run the same command again" in printed
@@ -82,6 +86,7 @@ def test_a_test_is_waited_for_and_scored_by_the_command_that_began_it(
     assert len(list(speech.evaluations.list())) == evaluations
     assert answer("status", **environ) == []
     assert answer("wait", shown["run_id"], **environ)[0]["done"]
+    speech.close()
 
 
 def test_an_open_promotion_is_shown_with_its_endpoint(speech: SpeechClient, mlflow: Mlflow) -> None:
