@@ -64,6 +64,7 @@ def test_train_and_compare(corpus: Path, tmp_path: Path, environ: dict[str, str]
     assert f"MLflow run {tested.info.run_id}" in said
 
 
+@pytest.mark.slow
 def test_promote_with_gates(corpus: Path, tmp_path: Path, environ: dict[str, str], mlflow_store: MlflowStore) -> None:
     refused = run("promote_with_gates.py", str(corpus), "0.01", cwd=tmp_path, environ=environ, code=4)
     assert "NO      max_wer" in refused
@@ -122,6 +123,7 @@ def test_the_workflow_gives_each_event_its_steps(workflow: dict[Any, Any]) -> No
     assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
 
 
+@pytest.mark.slow
 def test_the_workflow_runs_on_the_file_that_init_writes(
     workflow: dict[Any, Any],
     corpus: Path,

@@ -39,6 +39,7 @@ train = ["other"]
 """
 
 
+@pytest.mark.slow
 def test_a_project_is_done_once_and_then_only_what_changed(folder: Folder) -> None:
     # --- a dry run says all of it and makes nothing
     outlooks = folder.plan()

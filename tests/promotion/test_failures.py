@@ -175,7 +175,7 @@ def test_a_service_that_is_not_well_is_tried_again(world: World, status: int) ->
     versions_served(world, "1")
 
 
-@pytest.mark.parametrize("lag", [pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lag", [1, *(pytest.param(one, marks=pytest.mark.slow) for one in (4, 10))])
 def test_a_list_that_lags_behind_a_creation_makes_no_second_endpoint(world: World, lag: int) -> None:
     """The process that made the endpoint is gone, and the service does not list it yet."""
     world.register()

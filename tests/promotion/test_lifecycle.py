@@ -146,6 +146,7 @@ def test_a_version_that_expires_too_soon_is_not_promoted(world: World) -> None:
     assert promote(world.speech, world.client, NAME, "1", Target(expires_within_days=30)).served
 
 
+@pytest.mark.slow
 def test_models_expiring_lists_and_exits_with_5_when_asked(world: World, tmp_path: Path) -> None:
     world.register()
     world.move("2")

@@ -183,6 +183,7 @@ def test_commands_print_what_is_shown(demo: Demo, command: str) -> None:
     assert head == re.sub(r"[0-9a-f]{16}\b", "ID", printed.strip().splitlines()[0]).split()
 
 
+@pytest.mark.slow
 def test_five_questions_are_answered_by_a_line_each(demo: Demo) -> None:
     section = README.partition("## Five questions")[2].partition("\n## ")[0]
     commands = re.findall(r"\| `(speech-mlflow .*)` \|", section)

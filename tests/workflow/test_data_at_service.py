@@ -63,6 +63,7 @@ def storage(tmp_path: Path) -> Iterator[Storage]:
     thread.join()
 
 
+@pytest.mark.slow
 def test_data_read_from_a_url_is_trained_and_tested_on_where_it_is(
     speech: SpeechClient, testing: Corpus, text: Path, storage: Storage, mlflow: Mlflow, tmp_path: Path
 ) -> None:

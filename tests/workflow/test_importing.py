@@ -27,6 +27,8 @@ from tests.fixtures.emulator import RunningEmulator, StartEmulator
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.workflow.tools import Mlflow
 
+pytestmark = pytest.mark.slow  # a whole project is made by hand first
+
 NAME = "Clinic: dictation/v1"
 REGISTERED = "Clinic- dictation-v1"
 
@@ -301,7 +303,6 @@ def test_data_that_is_gone_leaves_the_counts_of_the_service(
     speech.evaluations.delete(made)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_real_server_takes_an_import(studio: Studio, testing: Corpus, mlflow_server: MlflowServer) -> None:
     there = Mlflow(mlflow_server.uri)
