@@ -61,7 +61,8 @@ def test_published_recordings_of_people_go_the_whole_way(tmp_path: Path) -> None
         base, custom = (line["wer"] for line in json.loads(tested.stdout)["models"])
         assert custom < base
         refused = run("speech-mlflow", "promote", "general/1", cwd=tmp_path, code=4).stderr
-        assert "1 utterance of the test data audio-and-trans in the training data" in refused, "the samples for training and for testing share a sentence"
+        # the samples for training and for testing share a sentence
+        assert "1 utterance of the test data audio-and-trans in the training data" in refused
         override = ("--override", "the samples share a sentence")
         (applied,) = json.loads(run("speech-mlflow", "promote", "general/1", *override, "--json", cwd=tmp_path).stdout)
         assert applied["result"] == "served"
