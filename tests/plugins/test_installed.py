@@ -204,6 +204,7 @@ def test_installed_vosk_is_an_engine_where_models_are_named(install: Install, tm
 def test_template_copied_and_renamed_as_its_readme_says_is_a_plugin(tmp_path: Path) -> None:
     readme = (ROOT / "plugins" / "_template" / "README.md").read_text("utf-8")
     commands = readme.split("```")[1].strip()
+    assert f"```sh\n{commands}\n```" in (ROOT / "README.md").read_text("utf-8"), "both READMEs say the same"
     shutil.copytree(ROOT / "plugins" / "_template", tmp_path / "plugins" / "_template")
     subprocess.run(["bash", "-ec", commands], cwd=tmp_path, check=True)
     mine = tmp_path / "speech-mlflow-mine"
