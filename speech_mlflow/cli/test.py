@@ -86,6 +86,7 @@ def _document(result: TestResult) -> dict[str, Any]:
             label: {"count": len(found.ids), "audio": found.audio, "text": found.text}
             for label, found in result.contamination.items()
         },
+        "evaluated": {label: dict(metrics) for label, metrics in result.evaluated.items()},
         "failed_evaluators": {failure.name: failure.reason for failure in result.failures},
     }
 
@@ -117,6 +118,7 @@ def _show(result: TestResult) -> None:
         ],
         right=["WER", "recomputed", "words", "sub", "del", "ins", "sentence errors"],
     )
+    _show_evaluated(result)
     if result.comparison is not None:
         click.echo(str(result.comparison))
     for label, found in result.contamination.items():
@@ -124,3 +126,16 @@ def _show(result: TestResult) -> None:
     for name, reason in document["failed_evaluators"].items():
         click.echo(f"evaluator {name} failed: {reason}", err=True)
     fields({"run_id": result.run_id, "evaluation_id": document["evaluation_id"]})
+
+
+def _show_evaluated(result: TestResult) -> None:
+    """A line for each metric of an evaluator, a column for each model."""
+    labels = list(result.evaluated)
+    names = list(dict.fromkeys(name for metrics in result.evaluated.values() for name in metrics))
+    rows = [[name, *(_number(result.evaluated[label].get(name)) for label in labels)] for name in names]
+    if rows:
+        table(["evaluators", *labels], rows, right=labels)
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4g}"

@@ -52,6 +52,11 @@ class Result:
         """The name under which the model's numbers stand."""
         return self.chosen.label
 
+    @property
+    def evaluated(self) -> dict[str, float]:
+        """What evaluators measured, by name."""
+        return {name: value for output in self.outputs.values() for name, value in output.metrics.items()}
+
     def metrics(self) -> dict[str, float | None]:
         """All numbers by name; None for what was not measured. Rates are fractions.
 
@@ -64,7 +69,7 @@ class Result:
             "wer.recomputed": score.wer,
             "wer.difference": score.wer - wer if wer is not None else None,
             "ser.recomputed": score.ser,
-            **{name: value for output in self.outputs.values() for name, value in output.metrics.items()},
+            **self.evaluated,
         }
 
     def rising(self) -> list[str]:

@@ -86,7 +86,16 @@ def load_test(
         {label: run.data.metrics[f"wer/{label}"] for label in scores if f"wer/{label}" in run.data.metrics},
         [EvaluatorFailure(name, reason) for name, reason in failures.items()],
         stored.contamination,
+        {label: _evaluated(run, label) for label in scores},
     )
+
+
+def _evaluated(run: Run, label: str) -> dict[str, float]:
+    """What evaluators measured of a model: all of its metrics that are not ours."""
+    from speech_mlflow.workflow.measuring import RESERVED
+
+    named = {key.removesuffix(f"/{label}"): value for key, value in run.data.metrics.items() if key.endswith(f"/{label}")}
+    return {name: value for name, value in named.items() if name not in RESERVED}
 
 
 def read_test(store: Store, run_id: str, *, run: Run | None = None) -> StoredTest:

@@ -42,7 +42,8 @@ class TestResult:
 
     ``scores`` are made from transcripts under our normalisation, by label ("base", "clinic-en-us v1"); ``wer`` is what the
     service counted. ``comparison`` is of the two models, a table where there are more, None where there is one. ``contamination``
-    says which test utterances are in a model's training data, for models whose training data are known.
+    says which test utterances are in a model's training data, for models whose training data are known. ``evaluated`` is what
+    evaluators measured: by label, metrics by name.
     """
 
     __test__: ClassVar[bool] = False  # nothing for pytest
@@ -55,6 +56,7 @@ class TestResult:
     wer: Mapping[str, float] = field(default_factory=dict)
     failures: Sequence[EvaluatorFailure] = ()
     contamination: Mapping[str, Contamination] = field(default_factory=dict)
+    evaluated: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
@@ -172,6 +174,7 @@ def test(
         {result.label: wer for result in tested.results if (wer := result.metrics()["wer"]) is not None},
         [failure for result in tested.results for failure in result.failures],
         tested.contamination,
+        {result.label: {values.name(name): value for name, value in result.evaluated.items()} for result in tested.results},
     )
 
 

@@ -23,7 +23,7 @@ CONTRACT: dict[str, Names | list[Names]] = {
     "data list": [(*ENTITY, "kind")],
     "data show": (*ENTITY, "kind", "files"),
     "train": ("run_id", "model_id", "status", "registered_model", "version", "logged_model_id", "reused"),
-    "test": ("run_id", "evaluation_id", "done", "reused", "models", "failed_evaluators"),
+    "test": ("run_id", "evaluation_id", "done", "reused", "models", "evaluated", "failed_evaluators"),
     "compare": (
         "dataset",
         "digest",

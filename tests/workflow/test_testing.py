@@ -190,6 +190,10 @@ def test_custom_evaluators_measure_and_one_that_raises_fails_alone(
     assert run.info.status == "FINISHED"
     assert run.data.metrics["audio_bytes"] == sum(len(testing.audio(one.id)) for one in testing.utterances)
     assert run.data.metrics["wer"] == plain.wer["base"]
+    measured = tested.evaluated["base"]
+    assert measured["audio_bytes"] == run.data.metrics["audio_bytes"]
+    assert {"audio_bytes", "empty_rate"} <= set(measured)
+    assert workflow.load_test(tested.run_id, tracking_uri=mlflow.uri).evaluated == {"base": measured}
     failed = {failure.name: failure.reason for failure in tested.failures}
     assert failed == {"broken": "ValueError: no terms", "greedy": "its metrics have names that are taken: wer"}
     assert json.loads(run.data.tags[tags.FAILED_EVALUATORS])["broken (base)"] == "ValueError: no terms"
