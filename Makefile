@@ -2,6 +2,7 @@
 # make test    the test suite
 # make check   linters, types, import floors
 # make test-all, make bench    slower tests; speed as ratios against named peers
+# make test-lowest   what stands on MLflow, with the oldest one that is supported
 # make chaos   promotion killed, paused and disturbed: ten times what test-all does of it (or CHAOS=N times)
 
 PYTHON ?= python3
@@ -10,8 +11,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DIR ?= speech-mlflow-demo
 CHAOS ?= 10
+LOWEST := .venv-lowest
+LOWEST_MLFLOW := 3.17.0
 
-.PHONY: demo test test-all chaos check bench clean
+.PHONY: demo test test-all test-lowest chaos check bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/speech-mlflow demo --dir $(DIR)
@@ -21,6 +24,10 @@ test: $(VENV)/test
 
 test-all: $(VENV)/slow
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not bench and not chaos" tests plugins
+
+test-lowest: $(LOWEST)/test
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not bench and not chaos" \
+	  tests/tracking tests/workflow tests/promotion tests/mlflow_plugins
 
 chaos: $(VENV)/test
 	SPEECH_MLFLOW_CHAOS=$(CHAOS) $(BIN)/python -m pytest -n 2 tests/chaos
@@ -47,6 +54,11 @@ $(VENV)/test: $(VENV)/python pyproject.toml
 	$(PIP) install --editable '.[test]'
 	@touch $@ $(VENV)/installed
 
+$(LOWEST)/test: pyproject.toml
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check "mlflow==$(LOWEST_MLFLOW)" --editable '.[test]'
+	@touch $@
+
 $(VENV)/slow: $(VENV)/python pyproject.toml
 	$(PIP) install --editable '.[test,slow]'
 	@touch $@ $(VENV)/installed $(VENV)/test
@@ -56,4 +68,4 @@ $(VENV)/dev: $(VENV)/python pyproject.toml
 	@touch $@ $(VENV)/installed $(VENV)/test
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,13 @@ def loaded_by(code: str) -> set[str]:
 )
 def test_the_package_and_its_help_import_nothing_heavy(code: str) -> None:
     assert loaded_by(code) & set(HEAVY) == set()
+
+
+def test_the_lowest_mlflow_that_is_tested_is_the_lowest_that_is_taken() -> None:
+    root = Path(__file__).parents[1]
+    (tested,) = re.findall(r"^LOWEST_MLFLOW := ([\d.]+)$", (root / "Makefile").read_text("utf-8"), re.MULTILINE)
+    (taken,) = re.findall(r'"mlflow>=([\d.]+),', (root / "pyproject.toml").read_text("utf-8"))
+    assert tested == f"{taken}.0"
 
 
 def test_public_names_are_sorted_and_all_there() -> None:
