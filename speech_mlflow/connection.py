@@ -6,7 +6,7 @@ module sees a :class:`~speech_mlflow.service.SpeechClient` and no difference.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.settings import Settings
@@ -34,6 +34,16 @@ def connect(settings: Settings | None = None) -> SpeechClient:
         return SpeechClient(address.url, KeyCredential(address.key), resource=address.resource)
     credential = KeyCredential(settings.key) if settings.key is not None else TokenCredential(tenant_id=settings.tenant)
     return SpeechClient(settings.endpoint, credential, recognition_host=settings.recognition_host)
+
+
+def mlflow_options(settings: Settings) -> dict[str, Any]:
+    """Where MLflow is, as the use cases take it."""
+    return {
+        "tracking_uri": settings.tracking_uri,
+        "registry_uri": settings.registry_uri,
+        "experiment": settings.experiment,
+        "artifact_location": settings.artifact_location,
+    }
 
 
 def connect_resource(settings: Settings, name: str) -> SpeechClient:

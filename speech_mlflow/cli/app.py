@@ -63,13 +63,9 @@ class App:
 
     def mlflow_options(self) -> dict[str, Any]:
         """Where MLflow is, as the use cases take it."""
-        settings = self.settings
-        return {
-            "tracking_uri": settings.tracking_uri,
-            "registry_uri": settings.registry_uri,
-            "experiment": settings.experiment,
-            "artifact_location": settings.artifact_location,
-        }
+        from speech_mlflow.connection import mlflow_options
+
+        return mlflow_options(self.settings)
 
     def project(self, speech: SpeechClient) -> str | None:
         """The id of the project named in the settings, made where it is missing; None where none is named."""

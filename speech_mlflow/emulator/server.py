@@ -32,6 +32,7 @@ from speech_mlflow.emulator.app import Activity, create_app
 from speech_mlflow.emulator.core import Emulator
 from speech_mlflow.emulator.options import Options
 from speech_mlflow.errors import EmulatorError
+from speech_mlflow.sockets import listen, url_of
 
 log = logging.getLogger(__name__)
 GRACE_SECONDS = 3
@@ -112,7 +113,7 @@ def running(
         stack.callback(lock.release)
         remove_address(directory)
         secret = _key(directory, key)
-        listener = _bind(host, port)
+        listener = listen(host, port, backlog=256, error=EmulatorError)
         stack.callback(listener.close)
         chosen = replace(options, state_dir=directory, key=secret) if options else Options(directory, secret)
         core = Emulator(chosen)
@@ -171,9 +172,7 @@ def _health(address: Address) -> dict[str, Any]:
 
 
 def _address(core: Emulator, listener: socket.socket, host: str, key: SecretStr) -> Address:
-    port = listener.getsockname()[1]
-    shown = f"[{host}]" if ":" in host else host
-    return Address(f"http://{shown}:{port}", key, core.resource, os.getpid(), core.resource_id, version(), build())
+    return Address(url_of(listener, host), key, core.resource, os.getpid(), core.resource_id, version(), build())
 
 
 def _key(directory: Path, given: str | SecretStr | None) -> SecretStr:
@@ -181,18 +180,3 @@ def _key(directory: Path, given: str | SecretStr | None) -> SecretStr:
     if given is not None:
         return given if isinstance(given, SecretStr) else SecretStr(given)
     return read_key(directory) or write_key(directory, SecretStr(secrets.token_hex(16)))
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends what it has at once only on sockets that name their protocol: without it each answer takes 40 ms
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise EmulatorError(f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another port") from None
-    listener.listen(256)
-    listener.setblocking(False)
-    return listener

@@ -71,13 +71,9 @@ class World:
     @property
     def where(self) -> dict[str, Any]:
         """Where MLflow is, as the use cases take it."""
-        settings = self.settings
-        return {
-            "tracking_uri": settings.tracking_uri,
-            "registry_uri": settings.registry_uri,
-            "experiment": settings.experiment,
-            "artifact_location": settings.artifact_location,
-        }
+        from speech_mlflow.connection import mlflow_options
+
+        return mlflow_options(self.settings)
 
     def target(self, registered_model: str) -> Target:
         """What serves a registered model, and under which gates."""

@@ -6,7 +6,6 @@ service is not asked, so that what only it knows (whether the model is still the
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from speech_mlflow.promotion import gates, registry
 from speech_mlflow.promotion.decisions import Candidate
-from speech_mlflow.promotion.evidence_reading import author_of, tests_of
 from speech_mlflow.promotion.observed import SERVED_VERSION, Observed
 from speech_mlflow.promotion.plan import hold_of
-from speech_mlflow.promotion.reading import OVERRIDE, PROMOTION_RUN_ID
+from speech_mlflow.promotion.reading import OVERRIDE, candidate_of
 from speech_mlflow.promotion.records import ALIAS, PRODUCTION, Registered, Version
 from speech_mlflow.promotion.target import Target
 from speech_mlflow.tracking import tags
@@ -82,18 +80,7 @@ def refusal(client: MlflowClient, move: Move, target: Target, *, manager: pluggy
 def read_recorded(client: MlflowClient, model: Registered, version: Version, target: Target) -> Candidate:
     """What a gate decides on, as far as MLflow holds it."""
     champion = model.version(model.tags.get(target.tag(SERVED_VERSION)))
-    return Candidate(
-        model=model,
-        version=version,
-        target=target,
-        champion=champion,
-        evidence=tests_of(client, version),
-        champion_evidence=tests_of(client, champion) if champion else (),
-        rollback=PROMOTION_RUN_ID in version.tags,
-        author=author_of(client, version),
-        expires=_recorded_expiry(client, version),
-        now=time.time(),
-    )
+    return candidate_of(client, model, version, target, champion, expires=_recorded_expiry(client, version))
 
 
 def _recorded_expiry(client: MlflowClient, version: Version) -> float | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from speech_mlflow.errors import SettingsError
+from speech_mlflow.sockets import listen, url_of
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -33,7 +33,7 @@ def listening(app: Starlette, address: str) -> Iterator[str]:
     import uvicorn
 
     host, port = parse_address(address)
-    with contextlib.closing(_bind(host, port)) as listener:
+    with contextlib.closing(listen(host, port, backlog=128, error=SettingsError)) as listener:
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -51,8 +51,7 @@ def listening(app: Starlette, address: str) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="receiver", daemon=True)
         thread.start()
         try:
-            shown = f"[{host}]" if ":" in host else host
-            yield f"http://{shown}:{listener.getsockname()[1]}"
+            yield url_of(listener, host)
         finally:
             server.should_exit = True
             thread.join(10)
@@ -72,18 +71,3 @@ def _protocol() -> type[Any]:
             super().connection_lost(exc)
 
     return ShortLived
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends what it has at once only on sockets that name their protocol: without it each answer takes 40 ms
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror or error}", hint="choose another port") from None
-    listener.listen(128)
-    listener.setblocking(False)
-    return listener

@@ -53,8 +53,6 @@ def read_candidate(
     source: Source | None = None,
 ) -> Candidate:
     """All that the gates decide on. A model that is not copied yet is asked for at its ``source``."""
-    from speech_mlflow.promotion.evidence_reading import author_of, tests_of
-
     version = desired.record
     assert version is not None
     champion = model.version(observed.published_version)
@@ -62,6 +60,23 @@ def read_candidate(
         champion = model.version_of_model(observed.endpoint.model_id, tags.MODEL_ID)
     copied = tags.MODEL_ID in version.tags or source is None
     served = service_model(speech if copied or source is None else source.speech, version)
+    status = served.status if served else "not there"
+    return candidate_of(client, model, version, target, champion, expires=expiry(served), model_status=status)
+
+
+def candidate_of(
+    client: MlflowClient,
+    model: Registered,
+    version: Version,
+    target: Target,
+    champion: Version | None,
+    *,
+    expires: float | None,
+    model_status: str | None = None,
+) -> Candidate:
+    """What the gates decide on: what the caller knows of the model at the service, and what MLflow holds."""
+    from speech_mlflow.promotion.evidence_reading import author_of, tests_of
+
     return Candidate(
         model=model,
         version=version,
@@ -70,8 +85,8 @@ def read_candidate(
         evidence=tests_of(client, version),
         champion_evidence=tests_of(client, champion) if champion else (),
         rollback=PROMOTION_RUN_ID in version.tags,
-        expires=expiry(served),
-        model_status=served.status if served else "not there",
+        expires=expires,
+        model_status=model_status,
         author=author_of(client, version),
         now=time.time(),
     )

@@ -6,8 +6,6 @@ import json
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -15,13 +13,11 @@ import pytest
 
 from speech_mlflow import workflow
 from speech_mlflow.corpus import Corpus
-from speech_mlflow.hookspecs import hookimpl
-from speech_mlflow.plugins import plugin_manager
 from speech_mlflow.scoring import score
 from speech_mlflow.scoring.evaluators import Evaluator, EvaluatorInput, EvaluatorOutput
 from speech_mlflow.service import SpeechClient
 from tests.fixtures.emulator import RunningEmulator
-from tests.workflow.tools import Mlflow
+from tests.workflow.tools import Mlflow, plugged
 
 with warnings.catch_warnings():  # of types inside MLflow, at its import
     warnings.simplefilter("ignore")
@@ -48,22 +44,6 @@ def here(monkeypatch: pytest.MonkeyPatch, mlflow: Mlflow, tmp_path: Path) -> Non
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.uri)
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", mlflow.uri)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", mlflow.client.create_experiment("evaluated", (tmp_path / "evaluated").as_uri()))
-
-
-@contextmanager
-def plugged(*evaluators: Evaluator) -> Iterator[None]:
-    class Plugin:
-        @hookimpl
-        def register_evaluators(self, register) -> None:  # type: ignore[no-untyped-def]
-            for evaluator in evaluators:
-                register(evaluator)
-
-    plugin = Plugin()
-    plugin_manager().register(plugin, name="of the test")
-    try:
-        yield
-    finally:
-        plugin_manager().unregister(plugin)
 
 
 def test_predictions_in_a_column_are_scored_and_measured_by_every_evaluator(mlflow: Mlflow) -> None:

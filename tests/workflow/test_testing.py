@@ -3,8 +3,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,8 +11,6 @@ import pytest
 from speech_mlflow import workflow
 from speech_mlflow.corpus import Corpus, read_corpus
 from speech_mlflow.errors import BadRequestError, DataError, TrackingError
-from speech_mlflow.hookspecs import hookimpl
-from speech_mlflow.plugins import plugin_manager
 from speech_mlflow.scoring import Score
 from speech_mlflow.scoring.comparison import Comparison
 from speech_mlflow.scoring.evaluators import Evaluator, EvaluatorInput, EvaluatorOutput
@@ -24,7 +20,7 @@ from speech_mlflow.tracking import tags
 from speech_mlflow.workflow import TestResult, TrainResult
 from speech_mlflow.workflow.assessing import _references
 from speech_mlflow.workflow.evaluating import Outcome, lexical, pairs
-from tests.workflow.tools import Mlflow
+from tests.workflow.tools import Mlflow, plugged
 
 
 def trained(speech: SpeechClient, text: Path, mlflow: Mlflow) -> TrainResult:
@@ -146,22 +142,6 @@ def test_a_test_that_was_interrupted_goes_on_and_evaluates_nothing_again(
     assert (second.run_id, second.reused, second.wer) == (first.run_id, False, first.wer)
     assert [run.info.status for run in mlflow.runs("test")] == ["FINISHED"]
     assert len(evaluations(speech)) == before
-
-
-@contextmanager
-def plugged(*evaluators: Evaluator) -> Iterator[None]:
-    class Plugin:
-        @hookimpl
-        def register_evaluators(self, register) -> None:  # type: ignore[no-untyped-def]
-            for evaluator in evaluators:
-                register(evaluator)
-
-    plugin = Plugin()
-    plugin_manager().register(plugin, name="of the test")
-    try:
-        yield
-    finally:
-        plugin_manager().unregister(plugin)
 
 
 def test_custom_evaluators_measure_and_one_that_raises_fails_alone(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
+
+from speech_mlflow.hookspecs import hookimpl
+from speech_mlflow.plugins import plugin_manager
+from speech_mlflow.scoring.evaluators import Evaluator
 
 EXPERIMENT = "speech"
 
@@ -49,3 +55,21 @@ class Mlflow:
 
     def json(self, run_id: str, path: str) -> Any:
         return json.loads(self.text(run_id, path))
+
+
+@contextmanager
+def plugged(*evaluators: Evaluator) -> Iterator[None]:
+    """Evaluators that a plugin registers, for a while."""
+
+    class Plugin:
+        @hookimpl
+        def register_evaluators(self, register) -> None:  # type: ignore[no-untyped-def]
+            for evaluator in evaluators:
+                register(evaluator)
+
+    plugin = Plugin()
+    plugin_manager().register(plugin, name="of the test")
+    try:
+        yield
+    finally:
+        plugin_manager().unregister(plugin)
