@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from speech_mlflow.tracking import tags
@@ -30,6 +33,34 @@ def controllers(world: World, processes: Any, count: int, **settings: float) -> 
             if child.is_alive():
                 child.kill()
             child.join(30)
+
+
+@contextmanager
+def paused(world: World, process: Any) -> Iterator[None]:
+    """A process that stands still, though not in the middle of a statement to SQLite: it would hold the lock of the whole file,
+    and everybody would stand still with it. A registry on a server has locks that end with their connection's patience."""
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not nobody_holds(world.client.tracking_uri.removeprefix("sqlite:///")):
+            assert time.monotonic() < deadline
+            os.kill(process.pid, signal.SIGCONT)
+            time.sleep(0.005)
+            os.kill(process.pid, signal.SIGSTOP)
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def nobody_holds(database: str) -> bool:
+    """Whether a write to SQLite can be ended within a second: no process reads or writes for longer than that."""
+    with closing(sqlite3.connect(database, timeout=1.0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            return False
+    return True
 
 
 def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.actors import apply_once
-from tests.chaos.fleet import PATIENCE, controllers, settled, until
+from tests.chaos.fleet import PATIENCE, controllers, paused, settled, until
 from tests.promotion.world import NAME, World, versions_served
 
 
@@ -62,15 +62,12 @@ def test_a_holder_that_is_paused_past_its_claim_leaves_no_second_endpoint(world:
     late = processes.Process(target=apply_once, args=(world.client.tracking_uri, world.service.address, NAME, {}, {}))
     late.start()
     until(lambda: world.service.tell() == 1)  # the creation is on its way
-    os.kill(late.pid, signal.SIGSTOP)
-    try:
+    with paused(world, late):
         (run,) = world.runs("claim")
         world.client.set_tag(run.info.run_id, "claim.1.until", "0")  # its time is over
         assert world.apply().result == "served"
         until(lambda: world.service.tell() == 1 and len(list(world.speech.endpoints.list())) >= 1)
         time.sleep(8)  # by now the late creation was carried out
-    finally:
-        os.kill(late.pid, signal.SIGCONT)
     late.join(PATIENCE)
     assert late.exitcode == 1  # it lost its claim, and says so
     versions_served(world, "1")  # and there is one endpoint
