@@ -130,6 +130,8 @@ def wait(
             failing.logged_model_id = logged
             model = speech.wait(model, progress=progress)
             finishing.finish(speech, store, run_id, model, logged)
+    elif model.status != "Succeeded":
+        model = speech.wait(model, progress=progress)  # raises for a training that failed
     name, version, logged = facts.get(tags.REGISTERED_MODEL), None, None
     if name:
         version, logged = registering.register_model(speech, store, model, name=name, run_id=run_id)

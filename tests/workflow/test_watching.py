@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from speech_mlflow import workflow
 from speech_mlflow.corpus import Corpus
+from speech_mlflow.emulator.faults import Fault
 from speech_mlflow.emulator.options import StateProgress
-from speech_mlflow.errors import NotFoundError, TrackingError
+from speech_mlflow.errors import NotFoundError, OperationFailedError, TrackingError
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.tracking import runs, tags
 from speech_mlflow.tracking.runs import Work
@@ -19,6 +21,8 @@ from tests.cli.contract import STATUS
 from tests.cli.tools import answer, invoke, where
 from tests.fixtures.emulator import RunningEmulator, StartEmulator
 from tests.workflow.tools import Mlflow
+
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -115,3 +119,22 @@ def test_what_cannot_be_waited_for_is_named_and_one_that_is_gone_does_not_hide_t
         workflow.wait_all(speech, [bad.id, good.run_id], **mlflow.where)
     statuses = {run.info.run_id: run.info.status for run in mlflow.runs()}
     assert statuses == {bad.id: "RUNNING", good.run_id: "FINISHED"}
+
+
+def test_a_training_that_failed_is_said_each_time_and_never_registered(
+    start_emulator: StartEmulator, text: Path, mlflow: Mlflow
+) -> None:
+    service = start_emulator()
+    with SpeechClient(service.url, service.key, resource=service.resource) as speech:
+        begun = workflow.train(speech, name="bad", data=[text], registered_model="bad", wait=False, **mlflow.where)
+        record = {**begun.model.to_json(), "status": "Failed"}
+        record["properties"] = {**record.get("properties", {}), "error": {"code": "PipelineError", "message": "it broke"}}
+        assert service.faults is not None
+        service.faults.add(
+            Fault("body", "GET", f"/models/{begun.model.id}$", None, body=json.dumps(record).encode(), headers=JSON)
+        )
+        for reference in (begun.run_id, "bad"):  # the second time the run has failed already
+            with pytest.raises(OperationFailedError, match="it broke"):
+                workflow.wait_all(speech, [reference], **mlflow.where)
+    assert [run.info.status for run in mlflow.runs()] == ["FAILED"]
+    assert list(mlflow.client.search_registered_models()) == []
