@@ -7,9 +7,9 @@ that opens them, so no repr shows them.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -17,6 +17,9 @@ from pydantic.alias_generators import to_camel
 
 Status = Literal["NotStarted", "Running", "Succeeded", "Failed"] | str
 DONE = frozenset({"Succeeded", "Failed"})
+
+
+_PATH = re.compile(r"^(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*).*$", re.DOTALL)  # RFC 3986, appendix B; it fits whatever there is
 
 
 def _sentinel(value: object) -> object:
@@ -100,4 +103,4 @@ EntityT = TypeVar("EntityT", bound=Entity)
 
 def id_of(url: str) -> str:
     """The id at the end of an entity's URL, taken from the path alone: a query may follow it."""
-    return urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1]
+    return _PATH.sub(r"\1", url).rstrip("/").rsplit("/", 1)[-1]

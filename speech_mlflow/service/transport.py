@@ -15,7 +15,7 @@ import ssl
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import httpx
 
@@ -155,12 +155,7 @@ class Transport:
         `ForeignLinkError`; `OutcomeUnknown` where a request that may not be repeated may have been carried out.
         """
         safety = safety or (Safety.ONCE if method == "POST" else Safety.REPEATABLE)
-        url = httpx.URL(self.recognition_host + path if on_recognition_host else self.url(path))
-        query = {name: value for name, value in (params or {}).items() if value is not None}
-        if not on_recognition_host and "api-version" not in url.params:
-            query["api-version"] = API_VERSION
-        if query:  # a link that is whole is left as it is, to the letter
-            url = url.copy_merge_params(query)
+        url = _url(self.recognition_host + path if on_recognition_host else self.url(path), params, on_recognition_host)
         send_headers = {"Accept": "application/json", "User-Agent": _user_agent(), **(headers or {})}
 
         def send(seconds: float) -> Answer:
@@ -268,14 +263,10 @@ class Transport:
 
         Raises `ForeignLinkError` where the link leads to another host, port, scheme or part of the host.
         """
-        parts, own = urlsplit(link), urlsplit(self.endpoint)
+        parts, own = _parts(link), urlsplit(self.endpoint)
         prefix = f"{own.path}/speechtotext/"
-        try:
-            same = _origin(link) == _origin(self.endpoint)
-        except ValueError:
-            same = False
-        segments = parts.path.split("/")
-        if not same or not parts.path.startswith(prefix) or ".." in segments or "." in segments:
+        segments = unquote(parts.path).split("/")
+        if _origin(parts) != _origin(own) or not parts.path.startswith(prefix) or ".." in segments or "." in segments:
             raise ForeignLinkError(
                 f"the service named a link on {parts.hostname or 'no host'}, which is not {own.hostname}; it was not followed",
                 hint="use the endpoint under which the service names its own links",
@@ -284,8 +275,8 @@ class Transport:
 
     def _check_storage_link(self, link: str) -> None:
         """Refuse a storage link that is not https, or that leads into this machine or its network."""
-        parts = urlsplit(link)
-        if not parts.username and _origin(link) == _origin(self.endpoint):
+        parts = _parts(link)
+        if not parts.username and _origin(parts) == _origin(urlsplit(self.endpoint)):
             return
         host = parts.hostname or ""
         if parts.scheme != "https" or parts.username or not host or _is_internal(host):
@@ -311,7 +302,8 @@ def quiet(url: str) -> str:
 
 def base_url(text: str, what: str, *, drop: str = "") -> str:
     """``text`` without a trailing slash, query or ``drop``. Raises `SettingsError` where it is no safe base URL."""
-    parts = urlsplit(text.strip())
+    text = text.strip()
+    parts = urlsplit(text if _is_url(text) else "")
     problem = None
     if parts.scheme not in ("https", "http") or not parts.hostname:
         problem = "is not a URL like https://NAME.cognitiveservices.azure.com"
@@ -360,7 +352,7 @@ def path_segment(text: str) -> str:
     """``text`` as one segment of a path, whatever is in it. Raises `SettingsError` where it is empty or only dots."""
     if not text or set(text) <= {"."}:
         raise SettingsError(f"{text!r} is no id of an entity")
-    return quote(text, safe="")
+    return quote(text, safe="", errors="replace")
 
 
 def _is_internal(host: str) -> bool:
@@ -379,9 +371,36 @@ def _host_of(link: str | None) -> str:
         return "no valid place"
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
+def _parts(link: str) -> SplitResult:
+    """A link of the service's, taken apart. Raises `ForeignLinkError` where it is no URL at all."""
+    if _is_url(link):
+        return urlsplit(link)
+    raise ForeignLinkError("the service named a link that is no valid URL; it was not followed")
+
+
+def _is_url(text: str) -> bool:
+    """Whether both who checks hosts and who sends requests can read ``text``."""
+    try:
+        httpx.URL(text)
+        return urlsplit(text).port != 0  # reading the port checks it
+    except (ValueError, httpx.InvalidURL):
+        return False
+
+
+def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _url(text: str, params: Mapping[str, Any] | None, on_recognition_host: bool) -> httpx.URL:
+    """What a request goes to. Raises `SettingsError` where ids or parameters make no URL of it."""
+    query = {name: value for name, value in (params or {}).items() if value is not None}
+    try:
+        url = httpx.URL(text)
+        if not on_recognition_host and "api-version" not in url.params:
+            query["api-version"] = API_VERSION
+        return url.copy_merge_params(query) if query else url  # a link that is whole is left as it is, to the letter
+    except (UnicodeError, httpx.InvalidURL):
+        raise SettingsError("an id or a filter is too long, or holds characters that cannot be sent") from None
 
 
 def _request(

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from speech_mlflow.errors import ForeignLinkError, ServiceError, SettingsError
-from speech_mlflow.service import SpeechClient
+from speech_mlflow.errors import ForeignLinkError, NotFoundError, ServiceError, SettingsError
+from speech_mlflow.service import SpeechClient, filters
 from speech_mlflow.service.credentials import KEY_HEADER, KeyCredential
-from speech_mlflow.service.entities import File, Operation
+from speech_mlflow.service.entities import EntityReference, File, Operation
 from speech_mlflow.service.transport import Transport, recognition_host_of
 from tests.service.conftest import KEY
 from tests.service.scripted import Reply, Request, ScriptedServer, scripted_server
@@ -35,6 +35,9 @@ def foreign_links(server: ScriptedServer) -> dict[str, str]:
         "no host": "/speechtotext/datasets/1",
         "junk port": "http://127.0.0.1:99999999/speechtotext/datasets/1",
         "protocol": "file:///etc/passwd",
+        "no URL": "https://[evil/speechtotext/datasets/1",
+        "too long": f"{server.url}/speechtotext/datasets/{'1' * 70_000}",
+        "encoded dots": f"{server.url}/speechtotext/%2e%2E/admin",
     }
 
 
@@ -49,6 +52,9 @@ FOREIGN = (
     "no host",
     "junk port",
     "protocol",
+    "no URL",
+    "too long",
+    "encoded dots",
 )
 
 
@@ -124,6 +130,28 @@ def test_a_file_is_read_from_public_https_storage_only(speech: SpeechClient, lin
         speech.read_file(File.model_validate({"name": "f", "links": {"contentUrl": link}}))
 
 
+@pytest.mark.parametrize(
+    "link", ["https://[evil/x", "https://storage.example:99999/x", "https://\u2488.example/x", "https://a.example/\x01"]
+)
+def test_a_file_whose_link_is_no_url_is_refused(speech: SpeechClient, link: str) -> None:
+    with pytest.raises(ForeignLinkError, match="no valid URL"):
+        speech.read_file(File.model_validate({"name": "f", "links": {"contentUrl": link}}))
+
+
+def test_what_cannot_be_sent_is_an_error_of_ours(speech: SpeechClient, server: ScriptedServer) -> None:
+    for text in ("x" * 70_000, "\udcff"):  # the second is how Python shows a byte of a command line that is no UTF-8
+        with pytest.raises(SettingsError, match="cannot be sent"):
+            list(speech.datasets.list(filters.eq("displayName", text)))
+    assert server.requests == []
+    with pytest.raises(NotFoundError):
+        speech.datasets.get("\udcff")
+
+
+def test_a_reference_of_the_service_is_read_whatever_it_is() -> None:
+    assert EntityReference(self="https://[evil/speechtotext/models/1?api-version=x").id == "1"
+    assert EntityReference(self="https://host.example").id == ""
+
+
 def test_links_are_followed_as_they_are(speech: SpeechClient, server: ScriptedServer) -> None:
     first = {"values": [dataset(server.api("/datasets/1"))]}
     link = f"{server.url}/speechtotext/datasets?skip=100&top=100&filter=displayName%20eq%20%27a%27&api-version=2025-10-15"
@@ -181,6 +209,8 @@ def test_an_id_of_dots_is_refused(speech: SpeechClient, server: ScriptedServer, 
         ("westus", "is not a URL"),
         ("ftp://name.example", "is not a URL"),
         ("", "is not a URL"),
+        ("https://name.example:port", "is not a URL"),
+        ("https://[name", "is not a URL"),
     ],
 )
 def test_an_endpoint_that_is_none_is_explained(endpoint: str, message: str) -> None:
