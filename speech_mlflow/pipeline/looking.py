@@ -12,7 +12,7 @@ from speech_mlflow.pipeline.world import World
 from speech_mlflow.promotion import registry as promotion_registry
 from speech_mlflow.promotion import usecases
 from speech_mlflow.promotion.reading import PROMOTION_RUN_ID
-from speech_mlflow.tracking import registry, runs, tags
+from speech_mlflow.tracking import registry, runs, tags, values
 from speech_mlflow.workflow import choosing
 from speech_mlflow.workflow.testing import test_key
 from speech_mlflow.workflow.training import train_key
@@ -214,7 +214,7 @@ def _open_id(found: Sequence[Run]) -> str | None:
 
 def _why_trained(world: World, store: Store | None, name: str, corpora: Sequence[Corpus], base: BaseModel) -> str:
     """What is new since the model was trained last, under this name."""
-    quoted = promotion_registry.literal(name)
+    quoted = values.literal(name)
     wanted = f"tags.`{tags.KIND}` = '{tags.KIND_TRAIN}' and attributes.run_name = {quoted}"
     last = _last(store, wanted) if quoted else None
     if last is None:

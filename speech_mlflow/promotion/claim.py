@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speech_mlflow.errors import ClaimHeldError
-from speech_mlflow.promotion.registry import literal, search_runs
+from speech_mlflow.promotion.registry import search_runs
 from speech_mlflow.tracking import tags
+from speech_mlflow.tracking.values import literal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from speech_mlflow.promotion.copies import trained_as
 from speech_mlflow.promotion.evidence import TestEvidence
 from speech_mlflow.promotion.records import Version
-from speech_mlflow.promotion.registry import literal, search_runs
+from speech_mlflow.promotion.registry import search_runs
 from speech_mlflow.tracking import tags, values
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _runs(client: MlflowClient, version: Version, model_id: str) -> Iterator[Run
     near = [client.get_run(run_id) for run_id in (version.tags.get(tags.TEST_RUN_ID), version.run_id) if run_id]
     for experiment_id in dict.fromkeys(run.info.experiment_id for run in near):
         where = f"tags.`{tags.KIND}` = '{tags.KIND_TEST}' and attributes.status = 'FINISHED'"
-        if quoted := literal(f"%{model_id}%"):
+        if quoted := values.literal(f"%{model_id}%"):
             where += f" and tags.`{tags.MODEL_ID}` LIKE {quoted}"
         yield from search_runs(client, experiment_id, where)
 

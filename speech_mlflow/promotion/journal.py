@@ -19,8 +19,9 @@ from weakref import WeakKeyDictionary
 
 from speech_mlflow.promotion.claim import TARGET
 from speech_mlflow.promotion.events import EventKind, PromotionEvent
-from speech_mlflow.promotion.registry import literal, search_runs
+from speech_mlflow.promotion.registry import search_runs
 from speech_mlflow.tracking import tags
+from speech_mlflow.tracking.values import literal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from speech_mlflow.errors import PromotionError
 from speech_mlflow.promotion.records import PRODUCTION, Mark, Registered, Version
 from speech_mlflow.tracking import tags
+from speech_mlflow.tracking.values import literal
+from speech_mlflow.tracking.versions import registered_models, search_versions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel
 
 PAGE = 1000
-"""Registered models a page: the most that MLflow gives."""
-VERSIONS_PAGE = 10_000
+"""Runs a page."""
 READS = 5
 
 
@@ -32,7 +33,7 @@ def poll(client: MlflowClient) -> dict[str, Mark]:
             aliases=tuple(sorted((alias, str(number)) for alias, number in model.aliases.items())),
             ours=tags.UID in model.tags or tags.LOCALE in model.tags,
         )
-        for model in _all_models(client)
+        for model in registered_models(client)
     }
 
 
@@ -61,7 +62,7 @@ def read(client: MlflowClient, name: str) -> Registered:
 def read_all(client: MlflowClient) -> dict[str, Registered]:
     """Every registered model with its versions: two lists. Between the two the registry may change, so that what comes out is
     good for finding what to look at, not for acting on it."""
-    models = list(_all_models(client))
+    models = list(registered_models(client))
     versions: dict[str, list[Version]] = {}
     for name, version in _all_versions(client, None):
         versions.setdefault(name, []).append(version)
@@ -112,23 +113,6 @@ def search_runs(client: MlflowClient, experiment_id: str, where: str) -> Iterato
             return
 
 
-def literal(value: str) -> str | None:
-    """``value`` as a string of MLflow's filter language, which has no escape for quotes; None where it cannot be written."""
-    if '"' not in value:
-        return f'"{value}"'
-    return f"'{value}'" if "'" not in value else None
-
-
-def _all_models(client: MlflowClient) -> Iterator[RegisteredModel]:
-    token: str | None = None
-    while True:
-        page = client.search_registered_models(max_results=PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
 def _get(client: MlflowClient, name: str) -> RegisteredModel:
     from mlflow.exceptions import MlflowException
 
@@ -153,22 +137,16 @@ def _versions(client: MlflowClient, name: str) -> Iterator[Version]:
 
 
 def _all_versions(client: MlflowClient, where: str | None) -> Iterator[tuple[str, Version]]:
-    token: str | None = None
-    while True:
-        page = client.search_model_versions(where, max_results=VERSIONS_PAGE, page_token=token)
-        for found in page:
-            yield (
-                found.name,
-                Version(
-                    number=str(found.version),
-                    stage=found.current_stage or "None",
-                    updated=found.last_updated_timestamp or 0,
-                    tags=dict(found.tags),
-                    run_id=found.run_id or None,
-                    source=found.source or None,
-                    user=found.user_id or None,
-                ),
-            )
-        token = page.token
-        if not token:
-            return
+    for found in search_versions(client, where):
+        yield (
+            found.name,
+            Version(
+                number=str(found.version),
+                stage=found.current_stage or "None",
+                updated=found.last_updated_timestamp or 0,
+                tags=dict(found.tags),
+                run_id=found.run_id or None,
+                source=found.source or None,
+                user=found.user_id or None,
+            ),
+        )

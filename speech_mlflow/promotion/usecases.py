@@ -20,7 +20,7 @@ from speech_mlflow.promotion.plan import Plan, plan
 from speech_mlflow.promotion.reading import OVERRIDE, read_candidate, read_plan, with_decisions
 from speech_mlflow.promotion.records import ALIAS, PRODUCTION, Registered, Version
 from speech_mlflow.promotion.target import Target
-from speech_mlflow.tracking import tags
+from speech_mlflow.tracking import tags, values
 from speech_mlflow.tracking.refusal import explained
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Past:
 
 def history(client: MlflowClient, name: str) -> list[Past]:
     """The promotions of a registered model, newest first."""
-    quoted = registry.literal(name)
+    quoted = values.literal(name)
     where = f"tags.`{tags.KIND}` = '{tags.KIND_PROMOTION}'"
     if quoted:
         where += f" and tags.`{journal.REGISTERED_MODEL}` = {quoted}"

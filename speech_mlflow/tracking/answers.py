@@ -1,30 +1,29 @@
-"""A newcomer's questions, each answered from MLflow alone.
-
-Which data made this model? Which model is best on this set? What serves now? Who promoted it, and when? What changed between
-two versions?
-"""
+"""Which model is best on a test set, and what changed between two versions: answered from MLflow alone."""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from speech_mlflow.errors import TrackingError
-from speech_mlflow.tracking import registry, tags, values
+from speech_mlflow.tracking import registry, runs, tags, values
 from speech_mlflow.tracking.dataset import content_part
-from speech_mlflow.tracking.lineage import Node, lineage, moment
-from speech_mlflow.tracking.store import all_experiments, search_all
+from speech_mlflow.tracking.lineage import moment
+from speech_mlflow.tracking.store import all_experiments, quoted, search_all
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from speech_mlflow.corpus import Corpus
+
+log = logging.getLogger(__name__)
 
 _DIGEST = re.compile(r"[0-9a-f]{23}(-[0-9a-f]{12}|[0-9a-f]{41})?")
 
@@ -39,28 +38,6 @@ class Ranked:
     run_id: str
     tested_at: str
     versions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Serving:
-    """What one endpoint serves, as the last promotion published it."""
-
-    registered_model: str
-    endpoint_id: str
-    version: str | None
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """One promotion of a registered model: when, by whom, why, and how it ended."""
-
-    run_id: str
-    registered_model: str
-    version: str | None
-    at: str
-    who: str | None
-    why: str | None
-    result: str | None
 
 
 @dataclass(frozen=True)
@@ -82,12 +59,6 @@ class Difference:
         return "\n".join(lines if len(lines) > 1 else [*lines, "  no difference"])
 
 
-def data_of(client: MlflowClient, reference: str) -> list[Node]:
-    """The data that a version's model was trained on."""
-    chain = lineage(client, reference)
-    return [node for train in chain.of_kind("train") for node in chain.before(train.id) if node.kind == "data"]
-
-
 def best(
     client: MlflowClient,
     data: Corpus | str,
@@ -100,13 +71,14 @@ def best(
 
     The lowest value is the best one, except for an evaluator's metric that says otherwise; ``greater_is_better`` says it here.
 
-    The same content counts as the same data set, wherever it was uploaded. Works on servers without logged models, too.
+    The same content counts as the same data set, wherever it was uploaded; of several under one name the one tested last is
+    meant. Works on servers without logged models, too.
     (MLflow's own way is ``search_logged_models`` with the data set's name *and* digest: over HTTP a name alone finds nothing.)
     """
     newest: dict[str, Ranked] = {}
     rising = greater_is_better
     for run in _tests(client, data):
-        for label, model_id in models_of(run):
+        for label, model_id in runs.models_of(run):
             value = run.data.metrics.get(values.name(f"{metric}/{label}"))
             if value is not None:
                 if greater_is_better is None:
@@ -116,33 +88,6 @@ def best(
     sign = -1 if rising else 1
     ranked = sorted(newest.values(), key=lambda one: (sign * one.value, one.label))[:limit]
     return [_with_versions(client, one) for one in ranked]
-
-
-def serving(client: MlflowClient, name: str) -> list[Serving]:
-    """What serves a registered model now, by its own record: one line per endpoint."""
-    known = client.get_registered_model(name).tags
-    return [
-        Serving(name, value, known.get(tags.SERVED_VERSION + key.removeprefix(tags.ENDPOINT_ID)))
-        for key, value in sorted(known.items())
-        if key.startswith(tags.ENDPOINT_ID)
-    ]
-
-
-def promotions(client: MlflowClient, name: str) -> list[Promotion]:
-    """All promotions of a registered model, newest first."""
-    wanted = f"tags.`{tags.KIND}` = '{tags.KIND_PROMOTION}' and tags.`{tags.REGISTERED_MODEL}` = {_quoted(name)}"
-    return [
-        Promotion(
-            str(run.info.run_id),
-            name,
-            run.data.tags.get(tags.MODEL_VERSION),
-            moment(run.info.start_time),
-            run.data.params.get("who"),
-            run.data.params.get("why"),
-            run.data.tags.get(tags.RESULT),
-        )
-        for run in reversed(_runs(client, wanted))
-    ]
 
 
 def difference(client: MlflowClient, first: str, second: str) -> Difference:
@@ -166,7 +111,7 @@ def difference(client: MlflowClient, first: str, second: str) -> Difference:
 def tests_of_model(client: MlflowClient, model_id: str) -> list[Run]:
     """The finished tests of a model of the service, oldest first."""
     wanted = f"tags.`{tags.KIND}` = '{tags.KIND_TEST}' and attributes.status = 'FINISHED'"
-    return _runs(client, f"{wanted} and tags.`{tags.MODEL_ID}` LIKE {_quoted(f'%{model_id}%')}")
+    return _runs(client, f"{wanted} and tags.`{tags.MODEL_ID}` LIKE {quoted(f'%{model_id}%')}")
 
 
 def _tests(client: MlflowClient, data: Corpus | str) -> list[Run]:
@@ -177,23 +122,27 @@ def _tests(client: MlflowClient, data: Corpus | str) -> list[Run]:
     elif _DIGEST.fullmatch(data):
         wanted += f" and tags.`{tags.FINGERPRINT}` LIKE '{content_part(data)}%'"
     else:
-        wanted += f" and dataset.name = {_quoted(data)}"
+        return _of_one_content(_runs(client, f"{wanted} and dataset.name = {quoted(data)}"), data)
     return _runs(client, wanted)
 
 
-def models_of(run: Run) -> list[tuple[str, str]]:
-    """Labels and ids of the models that a run tested."""
-    try:
-        labels = [str(label) for label in json.loads(run.data.params.get("models", "[]"))]
-    except ValueError:
-        return []
-    return list(zip(labels, run.data.tags.get(tags.MODEL_ID, "").split(","), strict=False))
+def _of_one_content(found: list[Run], name: str) -> list[Run]:
+    """Of the tests on data of one name those on what it is now: rates on different recordings make no ranking."""
+    contents = [run.data.tags.get(tags.FINGERPRINT) for run in found]
+    now = [run for run, content in zip(found, contents, strict=True) if content == contents[-1]]
+    if len(now) < len(found):
+        log.warning(
+            "%s was other data before: %d of %d tests are left out; to rank by those name the data by digest or fingerprint",
+            name,
+            len(found) - len(now),
+            len(found),
+        )
+    return now
 
 
 def _with_versions(client: MlflowClient, ranked: Ranked) -> Ranked:
     found = registry.versions_of_model(client, None, ranked.model_id)
-    given: dict[str, Any] = {**ranked.__dict__, "versions": tuple(f"{one.name}/{one.version}" for one in found)}
-    return Ranked(**given)
+    return replace(ranked, versions=tuple(f"{one.name}/{one.version}" for one in found))
 
 
 def _training_data(run: Run) -> dict[str, str]:
@@ -206,7 +155,7 @@ def _word_error_rates(client: MlflowClient, model_id: str) -> dict[str, tuple[st
     """A model's newest WER on each content it was tested on, with the name of the data."""
     found = {}
     for run in tests_of_model(client, model_id):
-        label = next((label for label, id_ in models_of(run) if id_ == model_id), None)
+        label = next((label for label, id_ in runs.models_of(run) if id_ == model_id), None)
         wer = run.data.metrics.get(values.name(f"wer/{label}"))
         content = run.data.tags.get(tags.FINGERPRINT)
         if wer is not None and content is not None:
@@ -223,9 +172,3 @@ def _train_run(version: ModelVersion) -> str:
 
 def _runs(client: MlflowClient, wanted: str) -> list[Run]:
     return search_all(client, all_experiments(client), wanted)
-
-
-def _quoted(value: str) -> str:
-    if "'" in value:
-        raise TrackingError(f"a name with a quotation mark cannot be looked up in MLflow: {value!r}")
-    return f"'{value}'"

@@ -19,9 +19,9 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from speech_mlflow.errors import TrackingError
-from speech_mlflow.tracking import registry, tags, values
+from speech_mlflow.tracking import registry, runs, tags, values
 from speech_mlflow.tracking.dataset import CONTEXT
-from speech_mlflow.tracking.store import all_experiments, search_all
+from speech_mlflow.tracking.store import all_experiments, quoted, search_all
 
 Kind = Literal["data", "train", "base model", "model", "test", "version", "promotion", "endpoint"]
 DEFAULT_TARGET = "default"
@@ -170,7 +170,7 @@ class _Chain:
     def _endpoint_named(self, name: str) -> str:
         """The id of the endpoint that serves a target."""
         model, _, target = name.partition("/")[2].rpartition("/")
-        found = self._client.search_registered_models(f"name = {_quoted(model)}")
+        found = self._client.search_registered_models(f"name = {quoted(model)}")
         tag = tags.ENDPOINT_ID if target == DEFAULT_TARGET else f"{tags.ENDPOINT_ID}.{target}"
         endpoint_id = found[0].tags.get(tag) if found else None
         if endpoint_id is None:
@@ -180,17 +180,13 @@ class _Chain:
         return str(endpoint_id)
 
     def _models_of_endpoint(self, endpoint_id: str) -> list[str]:
-        found = self._runs(
-            f"tags.`{tags.KIND}` = '{tags.KIND_PROMOTION}' and tags.`{tags.ENDPOINT_ID}` = {_quoted(endpoint_id)}"
-        )
+        found = self._runs(_of(tags.KIND_PROMOTION, tags.ENDPOINT_ID, endpoint_id))
         return [model_id for run in found if (model_id := run.data.tags.get(tags.MODEL_ID))]
 
     def _model(self, model_id: str) -> None:
         trained = self._runs(_of(tags.KIND_TRAIN, tags.MODEL_ID, model_id))
         versions = registry.versions_of_model(self._client, None, model_id)
-        tests = self._runs(
-            f"tags.`{tags.KIND}` = '{tags.KIND_TEST}' and tags.`{tags.MODEL_ID}` LIKE {_quoted(f'%{model_id}%')}"
-        )
+        tests = self._runs(f"tags.`{tags.KIND}` = '{tags.KIND_TEST}' and tags.`{tags.MODEL_ID}` LIKE {quoted(f'%{model_id}%')}")
         if not trained and not versions and not tests:
             return
         is_base = not trained and any(run.data.tags.get(tags.BASE_MODEL_ID) == model_id for run in tests)
@@ -213,11 +209,9 @@ class _Chain:
 
     def _test(self, run: Run, model: Node, model_id: str) -> None:
         facts = _run_facts(run)
-        ids = run.data.tags.get(tags.MODEL_ID, "").split(",")
-        labels = _list(run.data.params.get("models"))
-        if model_id in ids and len(labels) == len(ids):
-            wer = run.data.metrics.get(values.name(f"wer/{labels[ids.index(model_id)]}"))
-            facts |= {"WER": f"{wer:.2%}"} if wer is not None else {}
+        label = next((label for label, id_ in runs.models_of(run) if id_ == model_id), None)
+        wer = run.data.metrics.get(values.name(f"wer/{label}"))
+        facts |= {"WER": f"{wer:.2%}"} if wer is not None else {}
         given = run.inputs.dataset_inputs if run.inputs else []
         if given:
             facts["data"] = str(given[0].dataset.name)
@@ -331,20 +325,6 @@ def moment(milliseconds: int | None) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _list(text: str | None) -> list[str]:
-    try:
-        found = json.loads(text or "[]")
-    except ValueError:
-        return []
-    return [str(one) for one in found] if isinstance(found, list) else []
-
-
-def _of(kind: str, tag: str, value: str, operator: str = "=") -> str:
+def _of(kind: str, tag: str, value: str) -> str:
     """A filter of runs: of one kind, with a tag."""
-    return f"tags.`{tags.KIND}` = '{kind}' and tags.`{tag}` {operator} {_quoted(value)}"
-
-
-def _quoted(value: str) -> str:
-    if "'" in value:
-        raise TrackingError(f"a name with a quotation mark cannot be looked up in MLflow: {value!r}")
-    return f"'{value}'"
+    return f"tags.`{tags.KIND}` = '{kind}' and tags.`{tag}` = {quoted(value)}"

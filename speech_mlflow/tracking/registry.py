@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,12 +18,12 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel
 from mlflow.exceptions import MlflowException
-from mlflow.store.entities import PagedList
 
 from speech_mlflow.errors import TrackingError
 from speech_mlflow.tracking import models, tags
 from speech_mlflow.tracking.refusal import no_such_api
-from speech_mlflow.tracking.store import Store, already_exists, is_missing, write
+from speech_mlflow.tracking.store import Store, already_exists, is_missing, quoted, write
+from speech_mlflow.tracking.versions import search_versions
 
 ABOUT = (
     "Custom speech-to-text models of Azure AI Speech, managed by speech-mlflow. What is served is the version in stage "
@@ -118,13 +118,13 @@ def register(
 
 def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
     """All versions of a registered model, lowest number first."""
-    return _all_versions(client, f"name = '{_quoted(name)}'")
+    return _sorted(search_versions(client, f"name = {quoted(name)}"))
 
 
 def versions_of_model(client: MlflowClient, name: str | None, model_id: str) -> list[ModelVersion]:
     """The versions that stand for a service model, of one registered model or of all; lowest number first."""
-    wanted = f"tags.`{tags.MODEL_ID}` = '{_quoted(model_id)}'"
-    return _all_versions(client, f"name = '{_quoted(name)}' and {wanted}" if name else wanted)
+    wanted = f"tags.`{tags.MODEL_ID}` = {quoted(model_id)}"
+    return _sorted(search_versions(client, f"name = {quoted(name)} and {wanted}" if name else wanted))
 
 
 def find_version(client: MlflowClient, reference: str) -> ModelVersion:
@@ -168,18 +168,7 @@ def set_version_tags(client: MlflowClient, version: ModelVersion, values: Mappin
             write(partial(registry.set_model_version_tag, version.name, version.version, key, str(value)))
 
 
-def logged_model_of(version: ModelVersion) -> str | None:
-    """The logged model that a version stands for, from its source."""
-    source = version.source or ""
-    return source.removeprefix("models:/") if source.startswith("models:/m-") else None
-
-
-def _all_versions(client: MlflowClient, wanted: str) -> list[ModelVersion]:
-    found: list[ModelVersion] = []
-    page: PagedList[ModelVersion] | None = None
-    while page is None or page.token:
-        page = client.search_model_versions(wanted, page_token=page.token if page else None)
-        found += page
+def _sorted(found: Iterable[ModelVersion]) -> list[ModelVersion]:
     return sorted(found, key=lambda version: (version.name, int(version.version)))
 
 
@@ -201,12 +190,6 @@ def _create_version(client: MlflowClient, *, model_id: str | None, **given: Any)
     given["tags"] = [ModelVersionTag(key, value) for key, value in given["tags"].items()]  # type: ignore[no-untyped-call]
     created: ModelVersion = bound(registry, model_id=model_id, **given)
     return created
-
-
-def _quoted(value: str) -> str:
-    if "'" in value:
-        raise TrackingError(f"a name with a quotation mark cannot be looked up in MLflow: {value!r}")
-    return value
 
 
 def _text(value: object) -> str | None:

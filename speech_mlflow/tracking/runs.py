@@ -6,6 +6,7 @@ on any machine can see what was begun, and go on with it.
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 import time
@@ -20,7 +21,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from speech_mlflow.plugins import call, plugin_manager
 from speech_mlflow.tracking import tags, values
 from speech_mlflow.tracking.dataset import SpeechDataset
-from speech_mlflow.tracking.store import Store, all_experiments, search_all, write
+from speech_mlflow.tracking.store import Store, all_experiments, quoted, search_all, write
 
 PARENT_RUN = "mlflow.parentRunId"
 DESCRIPTION = "mlflow.note.content"
@@ -81,13 +82,13 @@ def find(store: Store, kind: str, key: str) -> list[Run]:
 
 def find_by_tag(store: Store, kind: str, tag: str, value: str) -> list[Run]:
     """All runs of a kind with a tag of this value, oldest first."""
-    wanted = f"tags.`{tags.KIND}` = '{kind}' and tags.`{tag}` = '{value}'"
+    wanted = f"tags.`{tags.KIND}` = '{kind}' and tags.`{tag}` = {quoted(value)}"
     return search_all(store.client, [store.experiment_id], wanted)
 
 
 def find_open(store: Store, resource: str) -> list[Run]:
     """All runs of the experiment that are at work on a speech resource, and its promotions wherever they are, oldest first."""
-    wanted = f"tags.`{tags.RESOURCE}` = '{resource}' and attributes.status = 'RUNNING'"
+    wanted = f"tags.`{tags.RESOURCE}` = {quoted(resource)} and attributes.status = 'RUNNING'"
     return [
         run
         for run in search_all(store.client, all_experiments(store.client), wanted)
@@ -144,6 +145,15 @@ def settle(store: Store, begun: Begun) -> Begun:
 def attempt_of(run: Run) -> int:
     """Which run of its key this is, from 1."""
     return int(run.data.tags.get(tags.ATTEMPT, "1"))
+
+
+def models_of(run: Run) -> list[tuple[str, str]]:
+    """Labels and ids of the models that a test run tests."""
+    try:
+        labels = [str(label) for label in json.loads(run.data.params.get("models", "[]"))]
+    except (ValueError, TypeError):
+        return []
+    return list(zip(labels, run.data.tags.get(tags.MODEL_ID, "").split(","), strict=False))
 
 
 def log(

@@ -22,6 +22,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_
 
 from speech_mlflow.errors import TrackingError
 from speech_mlflow.settings import Settings
+from speech_mlflow.tracking import values
 
 T = TypeVar("T")
 ARTIFACTS = "mlartifacts"
@@ -144,6 +145,14 @@ def all_experiments(client: MlflowClient) -> list[str]:
         token = page.token
         if not token:
             return found
+
+
+def quoted(value: str) -> str:
+    """A text as a filter of MLflow's takes it. Raises TrackingError for one with both kinds of quotation marks."""
+    found = values.literal(value)
+    if found is None:
+        raise TrackingError(f"a name with both kinds of quotation marks cannot be looked up in MLflow: {value!r}")
+    return found
 
 
 def is_missing(error: MlflowException) -> bool:

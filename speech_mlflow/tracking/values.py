@@ -68,6 +68,13 @@ def label(value: str) -> str:
     return name(value).replace("/", " v").strip(" .:") or "model"
 
 
+def literal(value: str) -> str | None:
+    """``value`` as a string of MLflow's filter language, which has no escape for quotes; None where it cannot be written."""
+    if "'" not in value:
+        return f"'{value}'"
+    return f'"{value}"' if '"' not in value else None
+
+
 def ids(values: Iterable[str]) -> str:
     """Several ids in one tag."""
     return ",".join(values)

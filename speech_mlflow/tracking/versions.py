@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 PAGE = 1000
+"""Registered models in one answer: the most that MLflow gives."""
+VERSIONS_PAGE = 10_000
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,13 @@ def list_versions(client: MlflowClient, name: str | None = None) -> list[Version
 
     Raises TrackingError where ``name`` is given and no such registered model exists.
     """
-    models = [model for model in _registered(client) if name is None or model.name == name]
+    models = {model.name: model for model in registered_models(client) if name is None or model.name == name}
     if name is not None and not models:
         raise TrackingError(
             f"there is no registered model named {name!r}", hint="`speech-mlflow models list` shows what there is"
         )
-    rows = []
-    for model in models:
-        found = _versions(client, f"name = '{_quoted(model.name)}'")
-        rows += [_row(model, version) for version in found if tags.MODEL_ID in version.tags]
+    found = search_versions(client, f"tags.`{tags.MODEL_ID}` LIKE '%'")
+    rows = [_row(models[version.name], version) for version in found if version.name in models]
     return sorted(rows, key=lambda row: (row.name, -row.version))
 
 
@@ -65,7 +65,8 @@ def endpoint_of(client: MlflowClient, name: str) -> str:
     return endpoint_id
 
 
-def _registered(client: MlflowClient) -> Iterator[RegisteredModel]:
+def registered_models(client: MlflowClient) -> Iterator[RegisteredModel]:
+    """All registered models, whoever made them: one request for each thousand."""
     token: str | None = None
     while True:
         page = client.search_registered_models(max_results=PAGE, page_token=token)
@@ -75,10 +76,11 @@ def _registered(client: MlflowClient) -> Iterator[RegisteredModel]:
             return
 
 
-def _versions(client: MlflowClient, wanted: str) -> Iterator[ModelVersion]:
+def search_versions(client: MlflowClient, wanted: str | None) -> Iterator[ModelVersion]:
+    """All versions that a filter finds."""
     token: str | None = None
     while True:
-        page = client.search_model_versions(wanted, max_results=10_000, page_token=token)
+        page = client.search_model_versions(wanted, max_results=VERSIONS_PAGE, page_token=token)
         yield from page
         token = page.token
         if not token:
@@ -101,7 +103,3 @@ def _row(model: RegisteredModel, version: ModelVersion) -> Version:
         served=endpoint_id is not None and version.tags.get(tags.ENDPOINT_ID) == endpoint_id,
         hold=version.tags.get(tags.HOLD),
     )
-
-
-def _quoted(name: str) -> str:
-    return name.replace("'", "\\'")

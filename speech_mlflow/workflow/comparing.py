@@ -16,7 +16,7 @@ from speech_mlflow.scoring import Score, score
 from speech_mlflow.scoring.comparison import ComparisonTable, compare_all
 from speech_mlflow.scoring.evaluators import EvaluatorFailure, EvaluatorOutput
 from speech_mlflow.scoring.report import render_report
-from speech_mlflow.tracking import answers, values
+from speech_mlflow.tracking import runs, values
 from speech_mlflow.tracking.dataset import same_content
 from speech_mlflow.tracking.sources import SpeechCorpusSource
 from speech_mlflow.tracking.store import Store, open_client
@@ -200,7 +200,7 @@ def _heard(client: MlflowClient, found: Found) -> list[_Heard]:
     run_id = str(found.run.info.run_id)
     run = client.get_run(run_id)
     stored = read_test(Store(client, run.info.experiment_id), run_id, run=run)
-    models = [(label, id_) for label, id_ in answers.models_of(run) if found.model_id in (None, id_)]
+    models = [(label, id_) for label, id_ in runs.models_of(run) if found.model_id in (None, id_)]
     return [_Heard(found.title or label, model_id, run, stored, label) for label, model_id in models]
 
 

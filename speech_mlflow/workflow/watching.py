@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -181,8 +180,7 @@ def _meant(store: Store, speech: SpeechClient, reference: str) -> list[Run]:
     meant = [run for run in at_work if _is_about(run, name)]
     if meant:
         return meant
-    plain = "'" not in name
-    over = [run for tag in _NAMES for run in runs.find_by_tag(store, tags.KIND_TRAIN, tag, name)] if plain else []
+    over = [run for tag in _NAMES for run in runs.find_by_tag(store, tags.KIND_TRAIN, tag, name)]
     if not over:
         raise TrackingError(f"nothing is at work for {reference!r}", hint="`speech-mlflow status` lists what is")
     return over[-1:]
@@ -191,15 +189,8 @@ def _meant(store: Store, speech: SpeechClient, reference: str) -> list[Run]:
 def _is_about(run: Run, name: str) -> bool:
     facts = run.data.tags
     ids = facts.get(tags.MODEL_ID, "").split(",")
-    labels = [label.rpartition(" v")[0] or label for label in _labels(run)]
+    labels = [label.rpartition(" v")[0] or label for label, _ in runs.models_of(run)]
     return name in {facts.get(tags.REGISTERED_MODEL), run.info.run_name, *ids, *labels}
-
-
-def _labels(run: Run) -> list[str]:
-    try:
-        return [str(label) for label in json.loads(run.data.params.get("models", "[]"))]
-    except ValueError:
-        return []
 
 
 def _trained(run: Run, trained: TrainResult) -> Waited:

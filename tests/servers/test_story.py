@@ -88,7 +88,7 @@ def test_the_version(story: Story) -> None:
     version = client.get_model_version(place.name, "1")
     assert version.tags[tags.MODEL_ID] == story.trained.model.id
     if place.logged_models:
-        assert registry.logged_model_of(version) == story.trained.logged_model_id
+        assert version.source == f"models:/{story.trained.logged_model_id}"
     else:
         assert version.source == f"runs:/{story.trained.run_id}/{registry.RUN_ARTIFACT}"
     assert version.description == f"20250115 fine-tuned with related-text (Language), weight {place.weight} %"
@@ -122,15 +122,17 @@ def test_a_gate_says_no_and_nothing_changes(story: Story, speech: SpeechClient) 
         usecases.promote(speech, client, place.name, "1", strict)
     after = client.get_model_version(place.name, "1"), speech.endpoints.get(str(story.promoted.endpoint_id)).to_json()
     assert (dict(after[0].tags), after[0].current_stage, after[1]) == (dict(before[0].tags), before[0].current_stage, before[1])
-    assert [one.endpoint_id for one in answers.serving(client, place.name)] == [story.promoted.endpoint_id]
+    assert client.get_registered_model(place.name).tags[tags.ENDPOINT_ID] == story.promoted.endpoint_id
 
 
 def test_the_five_questions(story: Story, testing: Corpus) -> None:
     client, name = story.place.mlflow.client, story.place.name
-    assert [node.title for node in answers.data_of(client, f"{name}/1")] == ["related-text"]
+    chain = lineage(client, f"{name}/1")
+    assert [node.title for node in chain.of_kind("data") if node.facts["context"] == "training"] == ["related-text"]
     assert f"{name}/1" in [version for one in answers.best(client, testing) for version in one.versions]
-    assert answers.serving(client, name) == [answers.Serving(name, str(story.promoted.endpoint_id), "1")]
-    (promotion,) = answers.promotions(client, name)
+    (endpoint,) = chain.of_kind("endpoint")
+    assert (endpoint.key, endpoint.facts) == (story.promoted.endpoint_id, {"serves": f"{name}/1"})
+    (promotion,) = usecases.history(client, name)
     assert (promotion.version, promotion.result, promotion.run_id) == ("1", "served", story.promoted.run_id)
     same, wer = answers.difference(client, f"{name}/1", f"{name}/1"), story.tested.wer[f"{name} v1"]
     assert (same.data_added, same.data_removed, same.changed, same.wer) == ((), (), {}, {"testing": (wer, wer)})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from speech_mlflow.corpus import Corpus
 from speech_mlflow.errors import TrackingError
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.tracking import answers, runs, tags
+from speech_mlflow.tracking.dataset import SpeechDataset
 from speech_mlflow.tracking.runs import Measured, Work
 from speech_mlflow.tracking.store import open_store
 from tests.workflow.tools import Mlflow
@@ -25,13 +27,12 @@ def story(
     return trained, workflow.test(speech, data=testing, models=["base", trained.model], **mlflow.where)
 
 
-def test_which_data_made_this_model_and_which_model_is_best(
+def test_which_model_is_best(
     story: tuple[workflow.TrainResult, workflow.TestResult],
     mlflow: Mlflow,
     testing: Corpus,
 ) -> None:
     trained, tested = story
-    assert [node.title for node in answers.data_of(mlflow.client, "clinic/1")] == ["related-text"]
     for data in ("testing", testing, testing.fingerprint, testing.fingerprint[:23]):
         ranked = answers.best(mlflow.client, data)
         assert [one.label for one in ranked] == sorted(tested.wer, key=lambda label: tested.wer[label])
@@ -53,6 +54,27 @@ def test_the_newest_result_of_a_model_counts(mlflow: Mlflow) -> None:
     assert ranked.value == 0.3
 
 
+def test_a_name_means_the_data_that_were_tested_last(mlflow: Mlflow, testing: Corpus, caplog: pytest.LogCaptureFixture) -> None:
+    """A rate on the test set as it was before cannot be ranked among those on what it is now."""
+    store = open_store(mlflow.uri, experiment="speech")
+    before = replace(testing, fingerprint="b" * 64)
+    for number, (corpus, model, wer) in enumerate(((before, "old", 0.1), (testing, "old", 0.4), (testing, "new", 0.3))):
+        facts = {tags.MODEL_ID: model, tags.FINGERPRINT: corpus.fingerprint}
+        begun = runs.begin(store, Work(tags.KIND_TEST, f"k{number}", "test", tags=facts))
+        runs.log_inputs(store, begun.id, [SpeechDataset.of_corpus(corpus, dataset_id=f"d{number}")], tags.CONTEXT_TESTING)
+        runs.log(store, begun.id, measured=[Measured({f"wer/{model}": wer})], params={"models": [model]})
+        runs.finish(store, begun.id)
+    assert [(one.label, one.value) for one in answers.best(mlflow.client, "testing")] == [("new", 0.3), ("old", 0.4)]
+    assert "1 of 3 tests are left out" in caplog.text
+    assert [(one.label, one.value) for one in answers.best(mlflow.client, "b" * 64)] == [("old", 0.1)]
+    third = {tags.MODEL_ID: "third", tags.FINGERPRINT: "b" * 64}
+    begun = runs.begin(store, Work(tags.KIND_TEST, "k3", "test", tags=third))
+    runs.log_inputs(store, begun.id, [SpeechDataset.of_corpus(before, dataset_id="d0")], tags.CONTEXT_TESTING)
+    runs.log(store, begun.id, measured=[Measured({"wer/third": 0.2})], params={"models": ["third"]})
+    runs.finish(store, begun.id)
+    assert [one.label for one in answers.best(mlflow.client, "testing")] == ["old", "third"]
+
+
 def test_a_metric_that_grows_with_quality_is_ranked_highest_first(mlflow: Mlflow) -> None:
     store = open_store(mlflow.uri, experiment="speech")
     facts = {tags.MODEL_ID: "m1,m2", tags.FINGERPRINT: "a" * 64, tags.GREATER_IS_BETTER: '["recall"]'}
@@ -63,24 +85,6 @@ def test_a_metric_that_grows_with_quality_is_ranked_highest_first(mlflow: Mlflow
     assert [one.label for one in answers.best(mlflow.client, "a" * 64, metric="recall")] == ["y", "x"]
     assert [one.label for one in answers.best(mlflow.client, "a" * 64, metric="gap")] == ["x", "y"]
     assert [one.label for one in answers.best(mlflow.client, "a" * 64, metric="gap", greater_is_better=True)] == ["y", "x"]
-
-
-def test_what_serves_now_and_who_promoted_it(mlflow: Mlflow) -> None:
-    mlflow.client.create_registered_model(
-        "clinic", tags={tags.ENDPOINT_ID: "e1", tags.SERVED_VERSION: "2", f"{tags.ENDPOINT_ID}.west": "e2"}
-    )
-    assert answers.serving(mlflow.client, "clinic") == [
-        answers.Serving("clinic", "e1", "2"),
-        answers.Serving("clinic", "e2", None),
-    ]
-    store = open_store(mlflow.uri, experiment="speech promotions")
-    for number, who in (("1", "ada"), ("2", "grace")):
-        facts = {tags.REGISTERED_MODEL: "clinic", tags.MODEL_VERSION: number, tags.RESULT: "served"}
-        begun = runs.begin(store, Work(tags.KIND_PROMOTION, number, f"clinic {number}", tags=facts))
-        runs.log(store, begun.id, params={"who": who, "why": "better"})
-    newest = answers.promotions(mlflow.client, "clinic")[0]
-    assert (newest.version, newest.who, newest.why, newest.result) == ("2", "grace", "better", "served")
-    assert newest.at.endswith("Z")
 
 
 @pytest.mark.slow
