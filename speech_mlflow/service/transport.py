@@ -7,6 +7,7 @@ followed; links that the service names are its own or refused; nothing secret is
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 import logging
@@ -220,7 +221,7 @@ class Transport:
                 answer = self._head(response)
                 _log(request, answer, started)
                 if not 200 <= answer.status < 300:
-                    raise self._refusal(request, response, answer)
+                    raise self._refusal(request, response, answer, started + (READ_TIMEOUT if seconds is None else seconds))
                 yield answer
                 for chunk in response.iter_bytes():
                     yield chunk
@@ -236,7 +237,7 @@ class Transport:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, b"", retry_after_seconds(headers, self.timing.now()))
 
-    def _refusal(self, request: httpx.Request, response: httpx.Response, answer: Answer) -> CallFailed:
+    def _refusal(self, request: httpx.Request, response: httpx.Response, answer: Answer, end: float) -> CallFailed:
         if 300 <= answer.status < 400:
             error = ForeignLinkError(
                 f"{request.url.host} answered {answer.status}, a redirect to {_host_of(answer.headers.get('location'))}; "
@@ -245,10 +246,11 @@ class Transport:
             )
             return CallFailed(error, Failure.REFUSED)
         body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) >= ERROR_MAX:
-                break
+        with contextlib.suppress(httpx.HTTPError, httpx.StreamError):  # a body that is cut does not hide the status
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) >= ERROR_MAX or time.monotonic() > end:
+                    break
         refusal = error_of(Answer(answer.status, answer.headers, _redact(request, bytes(body[:ERROR_MAX])), answer.retry_after))
         return CallFailed(refusal, failure_of_status(answer.status), answer.retry_after)
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from speech_mlflow.errors import ApiError, ServerError, TransportError, UnknownOutcomeError
+from speech_mlflow.errors import ApiError, NotFoundError, ServerError, TransportError, UnknownOutcomeError
 from speech_mlflow.service import SpeechClient, Timing
 from speech_mlflow.service.credentials import KeyCredential
 from speech_mlflow.service.transport import ANSWER_MAX, Transport
@@ -64,6 +64,30 @@ def test_the_deadline_holds(server: ScriptedServer, reply: Reply) -> None:
         transport.call("GET", "/endpoints/1", deadline=0.5)
     assert 0.4 < time.monotonic() - started < 10  # without the deadline it is 25 s and more
     transport.close()
+
+
+def test_the_deadline_holds_while_an_error_is_read(server: ScriptedServer) -> None:
+    server.script(Reply(404, "x" * 10_000, slice_bytes=20, pause=0.05))
+    transport = Transport(server.url, KeyCredential("some-key"))
+    started = time.monotonic()
+    with pytest.raises(NotFoundError, match="xxx"):
+        transport.call("GET", "/endpoints/1", deadline=0.5)
+    assert time.monotonic() - started < 10  # without the deadline it is 25 s and more
+    transport.close()
+
+
+@pytest.mark.parametrize("body", [b"", b'{"code": "NotFo'], ids=["nothing", "a part"])
+def test_an_error_whose_body_is_cut_is_the_error_that_its_status_says(
+    speech: SpeechClient, server: ScriptedServer, clock: JumpingClock, body: bytes
+) -> None:
+    cut = {"Content-Length": "5000"}
+    server.script(Reply(404, body, cut, close=True))
+    with pytest.raises(NotFoundError):
+        speech.endpoints.get(ID)
+    server.script(Reply(429, body, {**cut, "Retry-After": "3"}, close=True), Reply(201, entity(server)))
+    speech.endpoints.create(display_name="e", locale="en-US", model=ID)
+    assert [request.method for request in server.requests] == ["GET", "POST", "POST"]
+    assert clock.slept == [3.0]
 
 
 def created_but_lost(server: ScriptedServer, fault: Reply) -> list[dict[str, object]]:
