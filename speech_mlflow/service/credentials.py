@@ -36,8 +36,8 @@ class Credential(Protocol):
     def headers(self) -> Mapping[str, str]:
         """The headers that open the service, made anew for each request."""
 
-    def refresh(self, challenge: str | None) -> bool:
-        """Get ready for another try after a 401 with that ``WWW-Authenticate``; False where that makes no sense."""
+    def refresh(self, challenge: str | None) -> Mapping[str, str] | None:
+        """The headers for another try after a 401 with that ``WWW-Authenticate``; None where that makes no sense."""
 
 
 class AzureTokenCredential(Protocol):
@@ -70,9 +70,8 @@ class KeyCredential:
         """The key's header."""
         return {KEY_HEADER: self._key.get_secret_value()}
 
-    def refresh(self, challenge: str | None) -> bool:
+    def refresh(self, challenge: str | None) -> None:
         """A key does not get better by being sent twice."""
-        return False
 
 
 class TokenCredential:
@@ -94,7 +93,6 @@ class TokenCredential:
         self._tenant_id = tenant_id
         self._scope = scope
         self._endpoint_scope = _PUBLIC_SCOPE
-        self._claims: str | None = None
 
     def __repr__(self) -> str:
         return f"TokenCredential(tenant_id={self._tenant_id!r}, scope={self._scope or self._endpoint_scope!r})"
@@ -114,7 +112,15 @@ class TokenCredential:
 
     def headers(self) -> Mapping[str, str]:
         """A bearer token. Raises `AuthenticationError` where none is to be had."""
-        options = {name: value for name, value in (("tenant_id", self._tenant_id), ("claims", self._claims)) if value}
+        return self._bearer(None)
+
+    def refresh(self, challenge: str | None) -> Mapping[str, str]:
+        """A token with the claims that the challenge names. They make azure-identity pass by its cache, and keep the new token
+        there; so they are asked for this once, not with each token from then on."""
+        return self._bearer(_claims_of(challenge))
+
+    def _bearer(self, claims: str | None) -> Mapping[str, str]:
+        options = {name: value for name, value in (("tenant_id", self._tenant_id), ("claims", claims)) if value}
         try:
             token = str(self._source().get_token(self._scope or self._endpoint_scope, **options).token)
         except Exception as error:
@@ -122,11 +128,6 @@ class TokenCredential:
         if not _HEADER_SAFE.fullmatch(token):
             raise AuthenticationError("the identity gave an empty or malformed token", status=401, code="NoToken")
         return {"Authorization": f"Bearer {token}"}
-
-    def refresh(self, challenge: str | None) -> bool:
-        """Ask for a new token next time; with the claims of the challenge, where it names some, the cache is passed by."""
-        self._claims = _claims_of(challenge) or self._claims
-        return True
 
     def _source(self) -> AzureTokenCredential:
         if self._credential is None:

@@ -76,8 +76,9 @@ class _Authorization(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers.update(self._credential.headers())
         response = yield request
-        if response.status_code == 401 and self._credential.refresh(response.headers.get("www-authenticate")):
-            request.headers.update(self._credential.headers())
+        fresh = self._credential.refresh(response.headers.get("www-authenticate")) if response.status_code == 401 else None
+        if fresh is not None:
+            request.headers.update(fresh)
             yield request
 
 

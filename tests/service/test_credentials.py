@@ -79,8 +79,10 @@ def test_a_token_is_renewed_once_after_a_401(server: ScriptedServer) -> None:
     server.script(Reply(401, None, {"WWW-Authenticate": challenge}), project(server))
     with SpeechClient(server.url, identity) as speech:
         assert speech.projects.get(ID).display_name == "p"
-    assert [request.headers["authorization"] for request in server.requests] == ["Bearer token-1", "Bearer token-2"]
-    assert identity.asked[1][1] == {"claims": claims}
+        speech.projects.get(ID)
+    assert [request.headers["authorization"] for request in server.requests] == [f"Bearer token-{n}" for n in (1, 2, 3)]
+    # asked for each time, the claims would have a token made anew for every request
+    assert [options for _, options in identity.asked] == [{}, {"claims": claims}, {}]
 
 
 def test_a_token_that_stays_refused_is_an_error(server: ScriptedServer) -> None:
