@@ -6,7 +6,8 @@ A plugin is a Python package with an entry point in the group ``speech_mlflow``:
     my_plugin = "my_plugin"
 
 and a module with functions named like those below, marked with :data:`speech_mlflow.hookimpl`. A function may take fewer
-arguments than the hook offers. Each ``register_*`` hook hands over a function ``register`` to be called once per thing.
+arguments than the hook offers. Each ``register_*`` hook hands over a function ``register`` to be called once per thing; a thing
+with a name that is taken replaces the other, but for commands. The examples begin with ``import speech_mlflow``.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def register_evaluators(register: Callable[[Evaluator], None]) -> None:
 
     Example::
 
+        from speech_mlflow import Evaluator
+
         @speech_mlflow.hookimpl
         def register_evaluators(register):
             register(Evaluator("empty", lambda given: {"empty_rate":
@@ -52,7 +55,12 @@ def register_evaluators(register: Callable[[Evaluator], None]) -> None:
 def register_normalizers(register: Callable[[Normalizer], None]) -> None:
     """Add text normalisers, by locale or by name, applied to references and hypotheses before scoring.
 
+    A :class:`~speech_mlflow.scoring.normalize.Normalizer` has a ``name`` (a locale, or a word to choose it by) and a pure function
+    from text to words that are separated by single spaces.
+
     Example::
+
+        from speech_mlflow import Normalizer
 
         @speech_mlflow.hookimpl
         def register_normalizers(register):
@@ -69,6 +77,10 @@ def register_corpus_readers(register: Callable[[CorpusReader], None]) -> None:
     folders, zip archives and text files are asked last.
 
     Example::
+
+        from functools import partial
+        from speech_mlflow.corpus.readers import Member, Reading
+        from speech_mlflow.corpus.transcript import Transcript, TranscriptLine
 
         class LJSpeech:
             name = "ljspeech"
@@ -91,7 +103,10 @@ def register_corpus_readers(register: Callable[[CorpusReader], None]) -> None:
 
 @hookspec
 def register_recognizers(register: Callable[[Engine], None]) -> None:
-    """Add engines that recognise, and perhaps learn, behind the offline service.
+    """Add engines that recognise, and perhaps learn, behind the offline service, which asks for them when it starts.
+
+    An engine has ``name``, ``version``, ``locales``, ``base_models()``, ``train(request, output, progress)`` and ``load(base_key,
+    model_dir)``, as :class:`~speech_mlflow.emulator.engine.Engine` describes them; ``plugins/speech-mlflow-vosk`` is one.
 
     Example::
 
@@ -124,9 +139,10 @@ def promotion_gate(candidate: Candidate) -> Decision | list[Decision] | None:
 
     Example::
 
+        from speech_mlflow.promotion import Decision
+
         @speech_mlflow.hookimpl
         def promotion_gate(candidate):
-            from speech_mlflow.promotion.decisions import Decision
             return Decision("ticket", "ticket" in candidate.version.tags, "the tag 'ticket' names the change request")
     """
 
@@ -155,6 +171,9 @@ def register_commands(register: Callable[[click.Command], None]) -> None:
     name that is taken is not replaced: the command is left out, and ``speech-mlflow plugins`` says so.
 
     Example::
+
+        import click
+        from speech_mlflow.cli.app import command
 
         @click.command()
         @command

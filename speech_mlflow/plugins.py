@@ -7,7 +7,7 @@ import importlib.metadata
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -31,6 +31,9 @@ BUILTIN = (
 )
 """Modules of our own that implement hooks, loaded by name like anybody's plugin."""
 
+REGISTER = ("register_evaluators", "register_normalizers", "register_corpus_readers", "register_recognizers")
+"""The hooks that take things with a name; commands, which have rules of their own, are in ``cli.plugin_commands``."""
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -52,23 +55,26 @@ class Plugin:
 def create_manager(environ: Mapping[str, str] | None = None) -> pluggy.PluginManager:
     """Make a manager with the built-in plugins and every installed one that is not blocked.
 
-    An installed plugin that cannot be imported, or that implements a hook we do not have, is left out and kept in
-    ``manager.broken`` by name; it breaks nothing else.
+    An installed plugin that cannot be imported, that implements a hook we do not have, or whose name is taken, is left out and
+    kept in ``manager.broken`` with the reason; it breaks nothing else.
     """
     manager = pluggy.PluginManager("speech_mlflow")
     manager.add_hookspecs(hookspecs)
-    broken: dict[str, str] = {}
     for module in BUILTIN:
         manager.register(importlib.import_module(module), name=module)
     blocked = _blocked(os.environ if environ is None else environ)
+    loaded: dict[str, importlib.metadata.EntryPoint] = {}
+    broken: list[tuple[importlib.metadata.EntryPoint, str]] = []
     for entry in importlib.metadata.entry_points(group=GROUP):
         if "*" in blocked or entry.name in blocked:
             continue
         reason = _load(manager, entry)
-        if reason is not None:
-            broken[entry.name] = reason
+        if reason is None:
+            loaded[entry.name] = entry
+        else:
+            broken.append((entry, reason))
             log.warning("plugin %s is left out: %s", entry.name, reason)
-    manager.broken = broken  # type: ignore[attr-defined]
+    manager.loaded, manager.broken = loaded, broken  # type: ignore[attr-defined]
     return manager
 
 
@@ -78,10 +84,16 @@ def plugin_manager() -> pluggy.PluginManager:
     return create_manager()
 
 
-def registered(hook: str, key: Callable[[T], str], *, manager: pluggy.PluginManager | None = None) -> dict[str, T]:
+def registered(
+    hook: str,
+    key: Callable[[T], str],
+    *,
+    manager: pluggy.PluginManager | None = None,
+    failed: dict[str, list[str]] | None = None,
+) -> dict[str, T]:
     """Collect what plugins hand to a ``register_*`` hook, by ``key``; a later plugin replaces an earlier one's.
 
-    Plugins are asked one at a time, so that one that raises is named and stops nobody else.
+    Plugins are asked one at a time, so that one that raises is named, in the log and in ``failed``, and stops nobody else.
     """
     manager = plugin_manager() if manager is None else manager
     found: dict[str, T] = {}
@@ -94,7 +106,10 @@ def registered(hook: str, key: Callable[[T], str], *, manager: pluggy.PluginMana
         try:
             call(implementation, register)
         except Exception as error:  # a plugin may raise anything
-            log.warning("plugin %s failed in %s: %s: %s", implementation.plugin_name, hook, type(error).__name__, error)
+            reason = f"it failed in {hook}: {type(error).__name__}: {error}"
+            log.warning("plugin %s: %s", implementation.plugin_name, reason)
+            if failed is not None:
+                failed.setdefault(implementation.plugin_name, []).append(reason)
     return found
 
 
@@ -117,40 +132,43 @@ def call(implementation: pluggy.HookImpl, value: object) -> Any:
 def list_plugins(manager: pluggy.PluginManager | None = None) -> list[Plugin]:
     """Every plugin with its version and hooks, built-in ones first, then those installed, then those left out."""
     manager = plugin_manager() if manager is None else manager
-    broken: dict[str, str] = getattr(manager, "broken", {})
-    others = len(manager.get_plugins()) > len(BUILTIN)
-    versions = _installed() if broken or others else {}
+    loaded: Mapping[str, importlib.metadata.EntryPoint] = getattr(manager, "loaded", {})
+    broken: Sequence[tuple[importlib.metadata.EntryPoint, str]] = getattr(manager, "broken", ())
     listed = []
     for name, plugin in manager.list_name_plugin():
         hooks = sorted(caller.name for caller in manager.get_hookcallers(plugin) or [])
-        listed.append(Plugin(name, versions.get(name), tuple(hooks), name in BUILTIN))
-    listed += [Plugin(name, versions.get(name), (), False, reason) for name, reason in sorted(broken.items())]
-    return listed
+        listed.append(Plugin(name, _version(loaded.get(name)), tuple(hooks), name in BUILTIN))
+    left_out = sorted(broken, key=lambda one: one[0].name)
+    return listed + [Plugin(entry.name, _version(entry), (), False, reason) for entry, reason in left_out]
 
 
 def _load(manager: pluggy.PluginManager, entry: importlib.metadata.EntryPoint) -> str | None:
     """Load one entry point; None, or why it was left out."""
+    if manager.has_plugin(entry.name):
+        return f"another package has a plugin named {entry.name}, which was found first"
     try:
         plugin = entry.load()
+        if manager.is_registered(plugin):
+            return f"it is the same as the plugin {manager.get_name(plugin)}"
         manager.register(plugin, name=entry.name)
-    except Exception as error:  # a plugin may raise anything at import
-        return f"{type(error).__name__}: {error}"
-    try:
         manager.check_pending()
+        return None
     except pluggy.PluginValidationError as error:
+        reason = f"it does not fit the hooks: {error}"
+    except (Exception, SystemExit) as error:  # a plugin may raise anything at import, and one that ends is only left out
+        reason = f"{type(error).__name__}: {error}"
+    if manager.has_plugin(entry.name):  # with those of its hooks that came before the wrong one
         manager.unregister(name=entry.name)
-        return f"it implements a hook that does not exist: {error}"
-    return None
+    return reason
+
+
+def _version(entry: importlib.metadata.EntryPoint | None) -> str | None:
+    """The version of the distribution that an entry point is of."""
+    return entry.dist.version if entry is not None and entry.dist is not None else None
 
 
 def _blocked(environ: Mapping[str, str]) -> set[str]:
     return {name.strip() for name in environ.get(BLOCKED, "").split(",") if name.strip()}
-
-
-def _installed() -> dict[str, str]:
-    """The versions of all that has an entry point for plugins, by its name."""
-    entries = importlib.metadata.entry_points(group=GROUP)
-    return {entry.name: entry.dist.version for entry in entries if entry.dist is not None}
 
 
 def require(things: Mapping[str, Any], name: str, what: str) -> Any:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import re
+import shutil
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +19,7 @@ import pytest
 from speech_mlflow import hookspecs, plugins
 from speech_mlflow.cli.lazy import any_installed
 from speech_mlflow.cli.main import COMMANDS
-from speech_mlflow.cli.plugin_commands import registered_commands
+from speech_mlflow.cli.plugin_commands import problems, registered_commands
 from speech_mlflow.errors import PluginError
 from speech_mlflow.plugins import create_manager, list_plugins, registered, require
 
@@ -33,12 +37,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no
     """Put a plugin on the path as pip would: a module and its metadata."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def put(name: str, source: str) -> None:
+    def put(name: str, source: str, *, version: str = "1.2", entry: str = "") -> None:
         (tmp_path / f"{name}.py").write_text(source, "utf-8")
-        info = tmp_path / f"{name}-1.2.dist-info"
+        info = tmp_path / f"{name}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n", "utf-8")
-        (info / "entry_points.txt").write_text(f"[speech_mlflow]\n{name} = {name}\n", "utf-8")
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8")
+        (info / "entry_points.txt").write_text(f"[speech_mlflow]\n{entry or name} = {name}\n", "utf-8")
 
     yield put
     for name in [
@@ -74,8 +78,9 @@ def test_a_plugin_can_be_blocked_by_name(install) -> None:  # type: ignore[no-un
         ("raise RuntimeError('no licence')", "no licence"),
         ("import speech_mlflow\n@speech_mlflow.hookimpl\ndef register_evaluator(register): pass", "register_evaluator"),
         ("import speech_mlflow\n@speech_mlflow.hookimpl\ndef register_evaluators(register, nonsense): pass", "nonsense"),
+        ("import sys\nsys.exit('no licence')", "SystemExit: no licence"),
     ],
-    ids=["import error", "misspelt hook", "wrong signature"],
+    ids=["import error", "misspelt hook", "wrong signature", "exit"],
 )
 def test_a_broken_plugin_is_named_and_breaks_nothing_else(install, source: str, said: str) -> None:  # type: ignore[no-untyped-def]
     install("broken_plugin", source)
@@ -92,6 +97,38 @@ def test_a_plugin_that_raises_in_a_hook_stops_nobody_else(install) -> None:  # t
     install("second_plugin", GOOD)
     found = registered("register_evaluators", lambda evaluator: evaluator.name, manager=create_manager({}))
     assert "good" in found
+
+
+def test_of_two_plugins_with_one_name_the_second_is_left_out(install) -> None:  # type: ignore[no-untyped-def]
+    install("twin_of_one", GOOD, version="1.0", entry="twin")
+    install("twin_of_two", GOOD, version="2.0", entry="twin")
+    manager = create_manager({})
+    taken, left_out = (plugin for plugin in list_plugins(manager) if plugin.name == "twin")
+    assert f"twin_of_{'one' if taken.version == '1.0' else 'two'}" == manager.get_plugin("twin").__name__
+    assert {taken.version, left_out.version} == {"1.0", "2.0"}
+    assert (taken.error, left_out.error) == (None, "another package has a plugin named twin, which was found first")
+
+
+def test_who_fails_to_register_is_listed_with_the_reason(install) -> None:  # type: ignore[no-untyped-def]
+    raising = "import speech_mlflow\n@speech_mlflow.hookimpl\ndef {hook}(register): raise OSError('no disk')"
+    for hook in (*plugins.REGISTER, "register_commands"):
+        install(f"raising_{hook}", raising.format(hook=hook))
+    install("nameless", "import speech_mlflow\n@speech_mlflow.hookimpl\ndef register_evaluators(register): register(len)")
+    found = problems(create_manager({}))
+    assert set(plugins.REGISTER) | {"register_commands"} == {name for name in HOOKS if name.startswith("register_")}
+    for hook in (*plugins.REGISTER, "register_commands"):
+        assert found.pop(f"raising_{hook}") == [f"it failed in {hook}: OSError: no disk"]
+    assert set(found) == {"nameless"}
+
+
+def test_what_a_plugin_prints_when_it_is_loaded_is_no_part_of_an_answer(install, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    install("talking_plugin", "print('a plugin speaks')\n" + COMMAND.format(name="greet"))
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), plugins.BLOCKED: ""}
+    command = [sys.executable, "-m", "speech_mlflow", "greet", "--help"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Usage: speech-mlflow greet")
+    assert "a plugin speaks" in done.stderr
 
 
 def test_a_missing_thing_is_named_with_what_there_is() -> None:
@@ -149,6 +186,30 @@ def test_there_are_eight_hooks_each_with_a_sentence_types_and_an_example() -> No
         assert re.match(r"[A-Z].*\.\n", text), name
         assert f"def {name}(" in text.partition("Example::")[2], name
         assert set(hook.__annotations__) == {*inspect.signature(hook).parameters, "return"}, name
+
+
+def example(name: str) -> str:
+    """The example of a hook as a module."""
+    return "import speech_mlflow\n" + textwrap.dedent((inspect.getdoc(HOOKS[name]) or "").partition("Example::")[2])
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_the_example_of_a_hook_is_a_plugin(install, name: str) -> None:  # type: ignore[no-untyped-def]
+    install("example_plugin", example(name))
+    (listed,) = [plugin for plugin in list_plugins(create_manager({})) if plugin.name == "example_plugin"]
+    assert (listed.hooks, listed.error) == ((name,), None)
+
+
+def test_the_example_of_a_reader_reads_the_layout_that_it_is_for(install, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from speech_mlflow.corpus import read_corpus
+
+    install("example_plugin", example("register_corpus_readers"))
+    (tmp_path / "data" / "wavs").mkdir(parents=True)
+    shutil.copy(ROOT / "examples" / "clinic" / "testing" / "t01.wav", tmp_path / "data" / "wavs" / "LJ001.wav")
+    (tmp_path / "data" / "metadata.csv").write_text("LJ001|in 1901|in nineteen oh one\n", "utf-8")
+    readers = registered("register_corpus_readers", lambda reader: reader.name, manager=create_manager({}))
+    (utterance,) = read_corpus(tmp_path / "data", locale="en-US", readers=readers).utterances
+    assert (utterance.id, utterance.text) == ("LJ001.wav", "in nineteen oh one")
 
 
 @pytest.mark.parametrize("name", HOOKS)

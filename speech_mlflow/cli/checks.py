@@ -108,7 +108,7 @@ def packages(settings: Settings) -> Iterable[Finding]:
 
 def plugins(settings: Settings) -> Iterable[Finding]:
     """The plugins, and those that were left out."""
-    from speech_mlflow.cli.plugin_commands import registered_commands
+    from speech_mlflow.cli.plugin_commands import problems
     from speech_mlflow.plugins import list_plugins, plugin_manager
 
     listed = list_plugins()
@@ -116,9 +116,9 @@ def plugins(settings: Settings) -> Iterable[Finding]:
         if plugin.error:
             fix = f"mend or uninstall it, or set SPEECH_MLFLOW_DISABLED_PLUGINS={plugin.name}"
             yield Finding("plugins", "warn", f"{plugin.name} is left out: {plugin.error}", fix)
-    for owner, problems in registered_commands(plugin_manager()).problems.items():
-        for problem in problems:
-            yield Finding("plugins", "warn", f"{owner}: {problem}", "ask its author for another name of the command")
+    for owner, reasons in problems(plugin_manager()).items():
+        for reason in reasons:
+            yield Finding("plugins", "warn", f"{owner}: {reason}", f"mend it, or set SPEECH_MLFLOW_DISABLED_PLUGINS={owner}")
     names = [plugin.name for plugin in listed if not plugin.builtin and not plugin.error]
     yield Finding("plugins", "ok", ", ".join(names) if names else "none installed beside the built-in ones")
 

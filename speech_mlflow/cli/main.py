@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -80,7 +81,8 @@ def _plugin_commands() -> Mapping[str, click.Command]:
         return {}
     from speech_mlflow.cli.plugin_commands import plugin_commands
 
-    return plugin_commands()
+    with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints when it is loaded is no part of a command's answer
+        return plugin_commands()
 
 
 def of_run(function: F) -> F:

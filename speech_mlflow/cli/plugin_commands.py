@@ -54,6 +54,16 @@ def registered_commands(manager: pluggy.PluginManager) -> Registered:
     return found
 
 
+def problems(manager: pluggy.PluginManager) -> dict[str, list[str]]:
+    """What is wrong with loaded plugins, by plugin: each is asked for all that it registers."""
+    from speech_mlflow.plugins import REGISTER, registered
+
+    found = registered_commands(manager).problems
+    for hook in REGISTER:
+        registered(hook, lambda thing: thing.name, manager=manager, failed=found)
+    return found
+
+
 @lru_cache(maxsize=1)
 def plugin_commands() -> Mapping[str, click.Command]:
     """The commands of installed plugins by name."""

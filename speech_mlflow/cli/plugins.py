@@ -22,11 +22,11 @@ def plugins(app: App) -> None:
     speech-mlflow plugins
     SPEECH_MLFLOW_DISABLED_PLUGINS=my_plugin speech-mlflow plugins --json
     """
-    from speech_mlflow.cli.plugin_commands import registered_commands
+    from speech_mlflow.cli.plugin_commands import problems
     from speech_mlflow.plugins import list_plugins, plugin_manager
 
-    problems = registered_commands(plugin_manager()).problems
-    listed = [replace(one, error=one.error or "; ".join(problems.get(one.name, ())) or None) for one in list_plugins()]
+    found = problems(plugin_manager())
+    listed = [replace(one, error=one.error or "; ".join(found.get(one.name, ())) or None) for one in list_plugins()]
     app.emit(
         [asdict(plugin) for plugin in listed],
         lambda: table(
