@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import time
 from collections.abc import Iterator
@@ -261,16 +260,9 @@ def _target(app: App, name: str) -> Target:
 
 
 def _options(progress: Progress, why: str) -> Options:
-    from speech_mlflow.promotion.options import Options
+    from speech_mlflow.promotion.options import Options, user
 
-    return Options(who=_user(), why=why, progress=progress)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user id may have no name
-        return "unknown"
+    return Options(who=user(), why=why, progress=progress)
 
 
 def _regions(app: App, speech: SpeechClient) -> Regions:

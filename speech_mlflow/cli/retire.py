@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,7 @@ def retire(app: App, model: str | None, prune: bool, yes: bool) -> None:
     speech-mlflow retire clinic-en-us --prune
     """
     from speech_mlflow.promotion import retire as retiring
-    from speech_mlflow.promotion.options import Options
+    from speech_mlflow.promotion.options import Options, user
     from speech_mlflow.promotion.regions import Regions
 
     client, main = app.mlflow(), app.speech()
@@ -42,7 +41,7 @@ def retire(app: App, model: str | None, prune: bool, yes: bool) -> None:
     deletable = [one for found in listed for one in found if one.kept is None]
     if prune and deletable:
         _confirm(deletable, yes=yes)
-        options = Options(who=_user(), why="retire --prune")
+        options = Options(who=user(), why="retire --prune")
         listed = [
             retiring.prune(speech, client, targets, found, options=options)
             for (speech, targets), found in zip(places, listed, strict=True)
@@ -62,13 +61,6 @@ def _targets(app: App, region: str | None) -> TargetsOf:
         return [target.in_region(region)] if region in target.regions else []
 
     return of
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user id may have no name
-        return "unknown"
 
 
 def _confirm(deletable: list[Leftover], *, yes: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,13 +64,15 @@ def run(
     """
     from speech_mlflow.pipeline.declared import anchored, read
     from speech_mlflow.pipeline.project import Project
+    from speech_mlflow.promotion.options import user
 
     path = Path(FILE) if settings_file is None else settings_file
     pipeline = read(path)
     app.settings = anchored(app.settings, path.parent)
+    who = os.environ.get("GITHUB_ACTOR") or user()
     with app.progress() as progress:
         project = Project(
-            app.speech(), app.settings, pipeline, path.parent, who=_user(), progress=progress, on_outcome=_teller(app)
+            app.speech(), app.settings, pipeline, path.parent, who=who, progress=progress, on_outcome=_teller(app)
         )
         if dry_run:
             outlooks = project.plan(until)
@@ -176,10 +177,3 @@ def _write_summary(result: PipelineResult, path: Path | None) -> None:
                 out.write(text)
     except OSError as error:
         raise SpeechMlflowError(f"the summary cannot be written: {error}") from error
-
-
-def _user() -> str:
-    try:
-        return os.environ.get("GITHUB_ACTOR") or getpass.getuser()
-    except (KeyError, OSError):  # a container's user id may have no name
-        return "unknown"

@@ -7,7 +7,6 @@ Every write goes through the same gates, claim and journal as ``speech-mlflow pr
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -186,13 +185,9 @@ class _Connected:
         return str(found.version)
 
     def options(self, config: Mapping[str, str], why: str) -> Options:
-        from speech_mlflow.promotion import Options
+        from speech_mlflow.promotion.options import Options, user
 
-        try:
-            who = getpass.getuser()
-        except (KeyError, OSError):  # a container's user id may have no name
-            who = "unknown"
-        return Options(who=who, why=config.get("why") or why)
+        return Options(who=user(), why=config.get("why") or why)
 
     def promote(self, name: str, number: str, config: Mapping[str, str]) -> dict[str, Any]:
         from speech_mlflow.promotion import promote

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,14 @@ LOOK_AFTER = (0.0, 2.0, 5.0, 10.0)
 """Seconds before each look for an endpoint that a process which died may have created: the list may lag behind."""
 TICK = 1.0
 """Seconds after which a wait looks whether it is to end, and renews the claim."""
+
+
+def user() -> str:
+    """Who runs this process, as the machine knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id may have no name
+        return "unknown"
 
 
 class Stopped(PromotionError):
