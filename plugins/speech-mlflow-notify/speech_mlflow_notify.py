@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from speech_mlflow.promotion.events import PromotionEvent
 
 TEAMS, SLACK, EVENTS = "NOTIFY_TEAMS_URL", "NOTIFY_SLACK_URL", "NOTIFY_EVENTS"
-DEFAULT_EVENTS = ("served", "refused", "rolled back", "restored", "failed", "ambiguous", "blocked", "drift", "error")
-BAD = frozenset({"refused", "rolled back", "failed", "ambiguous", "blocked", "drift", "error"})
+QUIET = frozenset({"interrupted", "report", "idle"})
+"""The kinds that are told only where ``NOTIFY_EVENTS`` names them."""
+BAD = frozenset({"refused", "rolled back", "failed", "ambiguous", "blocked", "drift", "error", "model_expiring"})
 TRIES, SECONDS, ANSWER_SECONDS = 3, 10.0, 4.0
 REMEMBERED = 1000
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class NotDelivered(Exception):
 @speech_mlflow.hookimpl
 def promotion_event(event: PromotionEvent) -> None:
     """Post the event to whatever is configured; once to each, though it may be told twice."""
-    if event.kind not in wanted(os.environ):
+    if not is_wanted(event.kind, os.environ):
         return
     for variable, message in ((TEAMS, teams_message), (SLACK, slack_message)):
         url = os.environ.get(variable)
@@ -58,9 +59,10 @@ def promotion_event(event: PromotionEvent) -> None:
                 _told.popitem(last=False)
 
 
-def wanted(environ: Mapping[str, str]) -> set[str]:
-    """The kinds of events that are told."""
-    return {kind.strip() for kind in environ.get(EVENTS, ",".join(DEFAULT_EVENTS)).split(",")}
+def is_wanted(kind: str, environ: Mapping[str, str]) -> bool:
+    """Whether events of a kind are told."""
+    named = environ.get(EVENTS)
+    return kind not in QUIET if named is None else kind in {one.strip() for one in named.split(",")}
 
 
 def teams_message(event: PromotionEvent) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import speech_mlflow_notify as plugin
 from pydantic import SecretStr
 
-from speech_mlflow.promotion.events import PromotionEvent
+from speech_mlflow.promotion.events import EventKind, PromotionEvent
 
 PATH = "/hook/canary-4711"
 
@@ -92,6 +93,12 @@ def test_only_chosen_kinds_are_told(channel: Channel, monkeypatch: pytest.Monkey
     plugin.promotion_event(event("served"))
     plugin.promotion_event(event("idle", "nothing to do"))
     assert [message["text"] for message in channel.posted] == ["clinic version 2: idle: nothing to do"]
+
+
+def test_the_readme_lists_the_kinds_that_are_told_by_default() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    listed = [kind.strip() for kind in readme.partition("The default is `")[2].partition("`")[0].split(",")]
+    assert listed == [kind for kind in get_args(EventKind) if plugin.is_wanted(kind, {})]
 
 
 def test_it_is_tried_again_and_waits_as_asked(channel: Channel) -> None:
