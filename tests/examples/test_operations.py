@@ -6,6 +6,7 @@ import configparser
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,32 @@ def test_the_containers_run_commands_that_exist_as_another_user() -> None:
     assert server["environment"]["SPEECH_MLFLOW_RECEIVER_URL"] == f"http://watch:{port}"
     assert watch["environment"]["SPEECH_MLFLOW_TRACKING_URI"] in ("http://mlflow:5000",)
     assert "--port=5000" in server["command"]
+
+
+def test_the_image_holds_what_the_package_is_built_from_and_nothing_else_of_the_folder(tmp_path: Path) -> None:
+    """The folder that it is built in may hold a file of secrets, as compose.yaml asks for one."""
+    lines = (EXAMPLES / "compose" / "Containerfile").read_text("utf-8").splitlines()
+    for *sources, target in (line.split()[1:] for line in lines if line.startswith("COPY ")):
+        for source in sources:
+            copied = ROOT / source
+            assert copied != ROOT
+            assert not (EXAMPLES / "compose").is_relative_to(copied)
+            into = tmp_path / target.strip("/")
+            if copied.is_dir():
+                shutil.copytree(copied, into, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                into.mkdir(parents=True, exist_ok=True)
+                shutil.copy(copied, into)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=tmp_path / "src", check=True, capture_output=True, timeout=200)
+    assert len(list(tmp_path.glob("speech_mlflow-*.whl"))) == 1
+
+
+def test_the_server_is_not_given_the_key_of_the_speech_resource() -> None:
+    composed = yaml.safe_load((EXAMPLES / "compose" / "compose.yaml").read_text("utf-8"))
+    assert composed["services"]["mlflow"]["environment"]["SPEECH_MLFLOW_KEY"] == ""  # comes before the file
+    (server,) = [unit(path)["Service"] for path in UNITS if "mlflow server" in unit(path)["Service"]["ExecStart"]]
+    assert server["UnsetEnvironment"] == "SPEECH_MLFLOW_KEY"
 
 
 def test_the_settings_in_the_examples_exist() -> None:
