@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shlex
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import yaml
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
+import speech_mlflow as sm
 from speech_mlflow.cli.main import cli
+from speech_mlflow.scoring.evaluators import EvaluatedUtterance
 from tests.fixtures.emulator import RunningEmulator
 from tests.fixtures.mlflow import MlflowStore
 from tests.workflow.conftest import CLINIC, excerpt
@@ -82,6 +85,15 @@ def test_evaluator(corpus: Path, tmp_path: Path, environ: dict[str, str], mlflow
     assert metrics
     for name, value in metrics.items():
         assert shown[name] == f"{value:.3f}"
+
+
+def test_the_evaluator_counts_words_as_wer_does_whatever_their_case_and_stops() -> None:
+    last_words = runpy.run_path(str(EXAMPLES / "evaluator.py"))["last_words"]
+    said, heard = ["Hold apixaban.", "Hold apixaban.", "Hold warfarin."], ["old apixaban", "hold a pix", ""]
+    scored = sm.score(said, heard, normalizer="en-US")
+    given = [EvaluatedUtterance(one.id, one.reference, one.hypothesis, one.alignment) for one in scored]
+    output = last_words(sm.EvaluatorInput("custom", "en-US", given, lambda name: None))
+    assert output.columns == {"last word heard": [True, False, False]}
 
 
 def test_the_evaluator_takes_ten_lines() -> None:
