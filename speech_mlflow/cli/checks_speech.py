@@ -73,6 +73,9 @@ def _domain(settings: Settings) -> Iterable[Finding]:
         yield Finding("domain", "ok", f"{host} is a custom domain")
     recognition = urlsplit(settings.recognition_host or "").hostname or ""
     spoken = STT.fullmatch(recognition)
+    if spoken and not by_key:
+        text = f"{recognition} does not take the tokens of Microsoft Entra ID that the endpoint takes, only keys"
+        yield Finding("domain", "warn", text, f"leave recognition_host out: recordings then go to {host}/stt")
     if regional and spoken and regional[1] != spoken[1]:
         text = f"the resource is in {regional[1]} and the recognition host in {spoken[1]}"
         yield Finding("region", "fail", text, f"set recognition_host to https://{regional[1]}.stt.speech.{spoken[2]}")

@@ -83,6 +83,15 @@ def test_people_read_a_line_each_and_the_fix_below(tmp_path: Path) -> None:
     [
         ({"endpoint": "https://westus.api.cognitive.microsoft.com"}, "domain", "fail", "no Microsoft Entra tokens"),
         ({"endpoint": "https://westus.api.cognitive.microsoft.com", "key": "k" * 32}, "region", "ok", "westus"),
+        (
+            {
+                "endpoint": "https://clinic.cognitiveservices.azure.com",
+                "recognition_host": "https://westus.stt.speech.microsoft.com",
+            },
+            "domain",
+            "warn",
+            "westus.stt.speech.microsoft.com does not take the tokens",
+        ),
         ({"endpoint": "https://clinic.cognitiveservices.azure.com"}, "domain", "ok", "custom domain"),
         (
             {
