@@ -1,6 +1,6 @@
 """Readers: from a path to the recordings and texts that lie there, whatever the layout.
 
-A reader says where things are. What is in them is read and checked by :mod:`speech_mlflow.corpus.corpus`, the same for all
+A reader says where things are. What is in them is read and checked by :mod:`speech_mlflow.corpus.build`, the same for all
 layouts. Readers of a team's own layouts come in through the hook ``register_corpus_readers``, as the three below do.
 """
 

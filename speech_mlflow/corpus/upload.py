@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO
 
 from speech_mlflow.corpus.checks import MAX_ZIP
 from speech_mlflow.corpus.fingerprint import CHUNK, Hashing
 from speech_mlflow.corpus.readers import Member
-from speech_mlflow.errors import CorpusError, SpeechMlflowError
+from speech_mlflow.errors import CorpusError
+from speech_mlflow.files import replacing
 
 TRANSCRIPT = "trans.txt"
 """The transcript's name in a zip, as in Microsoft's samples."""
@@ -32,7 +30,7 @@ def write_zip(path: Path, audio: Mapping[str, tuple[Member, str]], transcript: b
     # Speech shrinks by a fifth. That is not worth bytes that depend on the version of zlib, unless it makes the file fit.
     method = zipfile.ZIP_STORED if size <= MAX_ZIP else zipfile.ZIP_DEFLATED
     path = path.with_name(path.name + ".zip")
-    with _replacing(path) as file:
+    with replacing(path) as file:
         with zipfile.ZipFile(file, "w", method) as archive:
             for name, (member, digest) in sorted(audio.items()):
                 with member.open() as source, archive.open(_info(name, method, member.size), "w") as target:
@@ -48,7 +46,7 @@ def write_zip(path: Path, audio: Mapping[str, tuple[Member, str]], transcript: b
 def write_text(path: Path, text: bytes, kind: str) -> Path:
     """Write a text file; the path with its suffix is returned."""
     path = path.with_name(path.name + _SUFFIX[kind])
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(text)
     return path
 
@@ -68,22 +66,3 @@ def _info(name: str, method: int, size: int) -> zipfile.ZipInfo:
     info.external_attr = 0o644 << 16
     info.file_size = size
     return info
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``path`` when all went well, and is gone when not."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            yield cast(BinaryIO, file)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as problem:
-        what = f"{problem.filename or path}: cannot be read or written: {problem.strerror}"
-        raise SpeechMlflowError(what, hint="is there space and the right to write?") from None
-    finally:
-        if temporary is not None:
-            os.unlink(temporary)

@@ -48,7 +48,7 @@ def unfit(model: BaseModel, kinds: Collection[str], on: datetime) -> str | None:
     properties = model.properties
     dates = properties.deprecation_dates if properties else None
     end = dates.adaptation_date_time if dates else None
-    if end is not None and _aware(end) <= on:
+    if end is not None and end <= on:
         return f"its adaptation ended on {end:%Y-%m-%d}"
     features = properties.features if properties else None
     missing = sorted(set(kinds) - set((features.supports_adaptations_with if features else None) or ()))
@@ -56,8 +56,4 @@ def unfit(model: BaseModel, kinds: Collection[str], on: datetime) -> str | None:
 
 
 def _created(model: BaseModel) -> datetime:
-    return _aware(model.created_date_time) if model.created_date_time else datetime.min.replace(tzinfo=timezone.utc)
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return model.created_date_time or datetime.min.replace(tzinfo=timezone.utc)

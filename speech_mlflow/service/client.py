@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,7 @@ from pydantic import SecretStr
 from typing_extensions import Self
 
 from speech_mlflow.errors import PermissionDeniedError, ServiceError
+from speech_mlflow.files import replacing
 from speech_mlflow.progress import Progress
 from speech_mlflow.service.credentials import AzureTokenCredential, Credential, as_credential
 from speech_mlflow.service.entities import Entity, EntityReference, File, ModelFile, Operation
@@ -125,13 +125,8 @@ class SpeechClient:
     def download(self, file: File | ModelFile, path: str | Path) -> Path:
         """The content of a file of the service's, in ``path``; a download that fails leaves nothing there."""
         target = Path(path)
-        part = target.with_name(target.name + ".part")
-        try:
-            with part.open("wb") as out:
-                self._fetch(file, out.write, lambda: _empty(out))
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(target) as out:
+            self._fetch(file, out.write, lambda: _empty(out))
         return target
 
     def recognize(

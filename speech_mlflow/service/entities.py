@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, SecretStr
 
 from speech_mlflow.service.records import DONE as DONE
-from speech_mlflow.service.records import Count, Rate, SignedUrl
+from speech_mlflow.service.records import Count, Moment, Rate, SignedUrl
 from speech_mlflow.service.records import Entity as Entity
 from speech_mlflow.service.records import EntityError as EntityError
 from speech_mlflow.service.records import EntityReference as EntityReference
 from speech_mlflow.service.records import EntityT as EntityT
 from speech_mlflow.service.records import Record as Record
 from speech_mlflow.service.records import Status as Status
+from speech_mlflow.service.records import by_age as by_age
 from speech_mlflow.service.records import id_of as id_of
 
 API_VERSION = "2025-10-15"
@@ -76,8 +76,8 @@ class CommitBlocksEntry(Record):
 
 
 class BaseModelDeprecationDates(Record):
-    adaptation_date_time: datetime | None = None
-    transcription_date_time: datetime | None = None
+    adaptation_date_time: Moment | None = None
+    transcription_date_time: Moment | None = None
 
 
 class SharedModelFeatures(Record):
@@ -114,7 +114,7 @@ class BaseModel(Entity):
 
 
 class CustomModelDeprecationDates(Record):
-    transcription_date_time: datetime | None = None
+    transcription_date_time: Moment | None = None
 
 
 class CustomModelProperties(Record):
@@ -328,7 +328,7 @@ class File(Record):
     kind: str | None = None
     links: FileLinks | None = None
     properties: FileProperties | None = None
-    created_date_time: datetime | None = None
+    created_date_time: Moment | None = None
 
 
 class ModelFile(Record):
@@ -351,7 +351,7 @@ class ModelCopyAuthorization(Record):
     target_resource_id: str
     target_resource_endpoint: str
     source_resource_id: str
-    expiration_date_time: datetime
+    expiration_date_time: Moment
     id: str
 
 
@@ -364,8 +364,8 @@ class Operation(Record):
 
     id: str
     self_: str | None = Field(None, alias="self")
-    created_date_time: datetime | None = None
-    last_action_date_time: datetime | None = None
+    created_date_time: Moment | None = None
+    last_action_date_time: Moment | None = None
     status: Status | None = None
     result: OperationResult | None = None
     error: EntityError | None = None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pydantic import SecretStr
-
 from speech_mlflow.errors import SettingsError, UnknownOutcomeError
 from speech_mlflow.service.entities import (
     BaseModel,
@@ -15,6 +13,7 @@ from speech_mlflow.service.entities import (
     Operation,
 )
 from speech_mlflow.service.resource import (
+    Properties,
     Thing,
     WithFiles,
     changes,
@@ -26,10 +25,6 @@ from speech_mlflow.service.resource import (
 )
 from speech_mlflow.service.retry import Safety
 from speech_mlflow.service.transport import OutcomeUnknown, path_segment
-
-BLOCK_DEADLINE = 900.0  # seconds for one block, on a slow line
-Properties = Mapping[str, str] | None
-SecretText = str | SecretStr
 
 
 class Models(WithFiles[CustomModel]):

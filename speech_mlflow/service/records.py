@@ -8,11 +8,11 @@ that opens them, so no repr shows them.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Status = Literal["NotStarted", "Running", "Succeeded", "Failed"] | str
@@ -22,11 +22,20 @@ DONE = frozenset({"Succeeded", "Failed"})
 _PATH = re.compile(r"^(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*).*$", re.DOTALL)  # RFC 3986, appendix B; it fits whatever there is
 
 
+_NO_DATE = datetime.max.replace(tzinfo=timezone.utc)
+
+
 def _sentinel(value: object) -> object:
     """None for the service's -1."""
     return None if value in (-1, -1.0) else value
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """A time without a zone is in UTC, so that all can be compared."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 # a URL whose query may be a permission
 SignedUrl = Annotated[str | None, Field(repr=False)]
 Count = Annotated[int | None, BeforeValidator(_sentinel)]
@@ -73,8 +82,8 @@ class Entity(Record):
     display_name: str | None = None
     description: str | None = None
     locale: str | None = None
-    created_date_time: datetime | None = None
-    last_action_date_time: datetime | None = None
+    created_date_time: Moment | None = None
+    last_action_date_time: Moment | None = None
     custom_properties: dict[str, str] | None = None
     project: EntityReference | None = None
     status: Status | None = None
@@ -99,6 +108,11 @@ class Entity(Record):
 
 
 EntityT = TypeVar("EntityT", bound=Entity)
+
+
+def by_age(entity: Entity) -> tuple[datetime, str]:
+    """Sorts entities: the oldest first, those without a date last, and always the same way within a second."""
+    return (entity.created_date_time or _NO_DATE, entity.id)
 
 
 def id_of(url: str) -> str:

@@ -15,10 +15,10 @@ from typing import Any, Generic, TypeVar
 import pydantic
 from pydantic import SecretStr
 
-from speech_mlflow.errors import ApiError, ServiceError, SettingsError, UnknownOutcomeError
+from speech_mlflow.errors import ApiError, ServiceError, SettingsError, TransportError, UnknownOutcomeError
 from speech_mlflow.service import filters
 from speech_mlflow.service.answers import Answer, unreadable
-from speech_mlflow.service.entities import API_VERSION, Entity, EntityReference, EntityT, File, Record
+from speech_mlflow.service.entities import API_VERSION, Entity, EntityReference, EntityT, File, Record, by_age
 from speech_mlflow.service.transport import OutcomeUnknown, Transport, path_segment
 
 LOOK_UP_AFTER = (2.0, 5.0, 10.0)  # seconds before each look: a list may lag behind a create
@@ -41,6 +41,8 @@ PATHS: Mapping[str, str] = {
 
 RecordT = TypeVar("RecordT", bound=Record)
 Thing = str | Entity | EntityReference  # an entity, a reference to it, or its id
+Properties = Mapping[str, str] | None
+SecretText = str | SecretStr
 
 
 def parse(record: type[RecordT], value: Any, answer: Answer, transport: Transport) -> RecordT:
@@ -163,8 +165,8 @@ class Resource(Generic[EntityT]):
                 continue
             try:
                 return self._created(answer)
-            except ApiError as unreadable_answer:  # made, says the status; so it is there to be found
-                found = self._look_up(wanted, unreadable_answer)
+            except (ApiError, TransportError) as unread:  # made, says the status; so it is there to be found
+                found = self._look_up(wanted, unread)
                 if found is None:
                     raise
                 return found
@@ -192,7 +194,7 @@ class Resource(Generic[EntityT]):
                 ) from None
             ours = [one for one in candidates if create_id and (one.custom_properties or {}).get(CREATE_ID) == create_id]
             if ours:
-                return min(ours, key=_age)
+                return min(ours, key=by_age)
             if candidates and not create_id:
                 raise UnknownOutcomeError(
                     f"the {self.kind} {name!r} may or may not have been made ({why}); there are "
@@ -252,11 +254,6 @@ def check_custom_properties(properties: Mapping[str, Any] | None) -> None:
         problems.append(f"{len(properties or {})} entries, but at most {CUSTOM_PROPERTIES_MAX} are taken")
     if problems:
         raise SettingsError("the service would refuse these customProperties: " + "; ".join(problems))
-
-
-def _age(entity: Entity) -> tuple[float, str]:
-    created = entity.created_date_time
-    return (created.timestamp() if created else float("inf"), entity.id)
 
 
 def named(

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pydantic import SecretStr
-
 from speech_mlflow.service.entities import (
     CommitBlocksEntry,
     CustomModel,
@@ -21,7 +19,9 @@ from speech_mlflow.service.entities import (
     UploadedBlocks,
 )
 from speech_mlflow.service.resource import (
+    Properties,
     Resource,
+    SecretText,
     Thing,
     WithFiles,
     changes,
@@ -34,8 +34,6 @@ from speech_mlflow.service.resource import (
 from speech_mlflow.service.transport import Body, OutcomeUnknown
 
 BLOCK_DEADLINE = 900.0  # seconds for one block, on a slow line
-Properties = Mapping[str, str] | None
-SecretText = str | SecretStr
 
 
 class Projects(Resource[Project]):

@@ -1,7 +1,7 @@
 """Which request may be sent again after which failure, and when. The table is data; one loop obeys it.
 
 The service gives a create no id of the client's, so a create whose answer was lost may have happened: it is never sent again
-before somebody has looked. See `speech_mlflow.service.create`.
+before somebody has looked. See `speech_mlflow.service.resource`.
 """
 
 from __future__ import annotations

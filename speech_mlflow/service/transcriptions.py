@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import SecretStr
-
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.service.entities import (
     Transcription,
@@ -13,6 +11,8 @@ from speech_mlflow.service.entities import (
     TranscriptionProperties,
 )
 from speech_mlflow.service.resource import (
+    Properties,
+    SecretText,
     Thing,
     WithFiles,
     changes,
@@ -21,10 +21,6 @@ from speech_mlflow.service.resource import (
     reference,
     reveal,
 )
-
-BLOCK_DEADLINE = 900.0  # seconds for one block, on a slow line
-Properties = Mapping[str, str] | None
-SecretText = str | SecretStr
 
 
 class Transcriptions(WithFiles[Transcription]):

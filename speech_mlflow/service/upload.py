@@ -22,7 +22,7 @@ from speech_mlflow.errors import ConflictError, DataError, OperationFailedError,
 from speech_mlflow.progress import Progress, ProgressEvent, silent
 from speech_mlflow.service import filters
 from speech_mlflow.service.client import SpeechClient
-from speech_mlflow.service.entities import Dataset
+from speech_mlflow.service.entities import Dataset, by_age
 from speech_mlflow.service.resource import CREATE_ID, Thing
 from speech_mlflow.service.transport import Body
 
@@ -131,9 +131,9 @@ def find_dataset(
         found = _matching(client, condition, kind, locale, fingerprint)
         usable = [one for one in found if one.status != "Failed"]
         if usable:
-            return min(usable, key=_age)
+            return min(usable, key=by_age)
         if found and failed_count:
-            raise _refused_before(min(found, key=_age))
+            raise _refused_before(min(found, key=by_age))
     return None
 
 
@@ -303,7 +303,7 @@ def _create(
         return made
     same_name = filters.eq("displayName", name_with(display_name, fingerprint))
     there = [one for one in _matching(client, same_name, kind, locale, fingerprint) if one.status != "Failed"]
-    oldest = min([*there, made], key=_age)
+    oldest = min([*there, made], key=by_age)
     create_id = (made.custom_properties or {}).get(CREATE_ID)
     for other in {one.id: one for one in [*there, made]}.values():
         ours = create_id is not None and (other.custom_properties or {}).get(CREATE_ID) == create_id
@@ -328,11 +328,6 @@ def _blocks_if_awaited(client: SpeechClient, dataset: Dataset) -> dict[str | Non
 def _is(dataset: Dataset, kind: str, locale: str, fingerprint: str) -> bool:
     proof = (dataset.custom_properties or {}).get(FINGERPRINT)
     return (dataset.kind, (dataset.locale or "").lower(), proof) == (kind, locale.lower(), fingerprint)
-
-
-def _age(dataset: Dataset) -> tuple[float, str]:
-    created = dataset.created_date_time
-    return (created.timestamp() if created else float("inf"), dataset.id)
 
 
 def _refused_before(dataset: Dataset) -> OperationFailedError:

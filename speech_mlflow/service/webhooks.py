@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import SecretStr
-
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.service.entities import (
     WebHook,
     WebHookEvents,
 )
 from speech_mlflow.service.resource import (
+    Properties,
     Resource,
+    SecretText,
     Thing,
     changes,
     reveal,
 )
 from speech_mlflow.service.transport import OutcomeUnknown
-
-BLOCK_DEADLINE = 900.0  # seconds for one block, on a slow line
-Properties = Mapping[str, str] | None
-SecretText = str | SecretStr
 
 
 class WebHooks(Resource[WebHook]):

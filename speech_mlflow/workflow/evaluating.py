@@ -14,7 +14,7 @@ from typing import Any, Literal
 from speech_mlflow.errors import ServiceError
 from speech_mlflow.progress import Progress, ProgressEvent, silent
 from speech_mlflow.service import SpeechClient, filters
-from speech_mlflow.service.entities import BaseModel, CustomModel, Dataset, Evaluation, File, WordCounts
+from speech_mlflow.service.entities import BaseModel, CustomModel, Dataset, Evaluation, File, WordCounts, by_age
 from speech_mlflow.tracking import tags
 from speech_mlflow.workflow import data
 
@@ -137,7 +137,7 @@ def _find(speech: SpeechClient, name: str, key: str) -> Evaluation | None:
         for evaluation in named
         if (evaluation.custom_properties or {}).get(tags.PROPERTY_FINGERPRINT) == key and evaluation.status != "Failed"
     ]
-    return min(proven, key=lambda evaluation: (str(evaluation.created_date_time), evaluation.id), default=None)
+    return min(proven, key=by_age, default=None)
 
 
 def _json(file: File, content: bytes) -> Mapping[str, Any]:

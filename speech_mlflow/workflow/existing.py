@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from speech_mlflow.errors import NotFoundError, SettingsError
 from speech_mlflow.service import SpeechClient, filters
-from speech_mlflow.service.entities import CustomModel, Dataset, Entity, EntityReference, Evaluation, Project
+from speech_mlflow.service.entities import CustomModel, Dataset, Entity, EntityReference, Evaluation, Project, by_age
 from speech_mlflow.tracking import runs, tags
 from speech_mlflow.tracking.store import Store, all_experiments, search_all
 
@@ -58,14 +58,14 @@ def scope(speech: SpeechClient, *, models: Sequence[str] = (), project: str | No
         used = {of.id for model in chosen for of in model.datasets or ()} | {test.dataset.id for test in tests if test.dataset}
         there = speech.projects.datasets(home) if home else speech.datasets.list()
         unused = [dataset for dataset in there if dataset.id not in used]
-    return Scope(tuple(sorted(chosen, key=age)), tuple(sorted(tests, key=age)), tuple(sorted(unused, key=age)))
+    return Scope(tuple(sorted(chosen, key=by_age)), tuple(sorted(tests, key=by_age)), tuple(sorted(unused, key=by_age)))
 
 
 def find_project(speech: SpeechClient, wanted: str) -> Project:
     """The project with this id or name, which is not made where it is missing."""
     found = list(speech.projects.list(filters.eq("displayName", wanted)))
     if found:
-        return min(found, key=age)
+        return min(found, key=by_age)
     try:
         return speech.projects.get(wanted)
     except NotFoundError:
@@ -104,11 +104,6 @@ def ended(entity: Entity) -> int | None:
     """When the service had done with an entity, in milliseconds since 1970."""
     last = entity.last_action_date_time or entity.created_date_time
     return int(last.timestamp() * 1000) if last else None
-
-
-def age(entity: Entity) -> tuple[str, str]:
-    """Sorts entities by when they were made."""
-    return (str(entity.created_date_time), entity.id)
 
 
 def _runs(store: Store, resource: str) -> list[Run]:

@@ -17,7 +17,7 @@ from speech_mlflow.corpus import read_corpus
 from speech_mlflow.errors import DataError, NotFoundError, ServiceError, TrackingError
 from speech_mlflow.progress import Progress
 from speech_mlflow.service import SpeechClient, filters
-from speech_mlflow.service.entities import BaseModel, CustomModel, Endpoint, Transcription
+from speech_mlflow.service.entities import BaseModel, CustomModel, Endpoint, Transcription, by_age
 from speech_mlflow.service.recognition import SECONDS_MAX
 from speech_mlflow.tracking import tags
 from speech_mlflow.workflow import data
@@ -88,7 +88,7 @@ def transcribe(
 def find_endpoint(speech: SpeechClient, model_id: str) -> Endpoint | None:
     """An endpoint that serves a model now; the oldest of several."""
     serving = [one for one in speech.endpoints.list() if one.status == "Succeeded" and one.model and one.model.id == model_id]
-    return min(serving, key=lambda one: (str(one.created_date_time), one.id), default=None)
+    return min(serving, key=by_age, default=None)
 
 
 def model_of(speech: SpeechClient, model_id: str) -> BaseModel | CustomModel:
@@ -172,7 +172,7 @@ def _find(speech: SpeechClient, key: str) -> Transcription | None:
     proven = [
         one for one in named if (one.custom_properties or {}).get(tags.PROPERTY_FINGERPRINT) == key and one.status != "Failed"
     ]
-    return min(proven, key=lambda one: (str(one.created_date_time), one.id), default=None)
+    return min(proven, key=by_age, default=None)
 
 
 def _read(path: Path) -> bytes:

@@ -7,9 +7,25 @@ from typing import Any
 
 import pytest
 
-from speech_mlflow.errors import PermissionDeniedError, ServerError, ServiceError, SettingsError, UnknownOutcomeError
+from speech_mlflow.errors import (
+    PermissionDeniedError,
+    ServerError,
+    ServiceError,
+    SettingsError,
+    SpeechMlflowError,
+    UnknownOutcomeError,
+)
 from speech_mlflow.service import SpeechClient
-from speech_mlflow.service.entities import BaseModel, CustomModel, Evaluation, EvaluationProperties, File, ModelFile
+from speech_mlflow.service.entities import (
+    BaseModel,
+    CustomModel,
+    Dataset,
+    Evaluation,
+    EvaluationProperties,
+    File,
+    ModelFile,
+    by_age,
+)
 from speech_mlflow.service.resource import CREATE_ID
 from tests.service.operations import AUTHORIZATION, ID, OPERATIONS, OTHER, SOURCE
 from tests.service.scripted import Reply, Request, ScriptedServer
@@ -289,6 +305,13 @@ def test_the_token_error_rate_is_made_from_counts() -> None:
     assert properties.token_error_rate(1) is None
 
 
+def test_a_time_without_a_zone_is_in_utc_and_all_can_be_compared() -> None:
+    times = {"b": "2026-03-01T12:00:00", "c": "2026-03-01T12:00:00Z", "a": "2026-03-01T14:00:00.5+02:00", "0": None}
+    made = [Dataset.model_validate({"self": f"https://h/datasets/{id}", "createdDateTime": at}) for id, at in times.items()]
+    assert [one.id for one in sorted(made, key=by_age)] == ["b", "c", "a", "0"]
+    assert made[0].to_json()["createdDateTime"] == "2026-03-01T12:00:00Z"
+
+
 def test_unknown_fields_survive_a_round_trip() -> None:
     wire = {
         "self": "https://h/speechtotext/evaluations/1?api-version=2025-10-15",
@@ -308,6 +331,31 @@ def test_a_file_is_read_and_downloaded(speech: SpeechClient, server: ScriptedSer
     assert speech.read_file(file) == b"y" * 300_000
     assert speech.read_file(ModelFile(name="m", content_url=f"{server.url}/blob")) == b"y" * 300_000
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_two_who_download_the_same_file_at_once_do_not_meet(
+    speech: SpeechClient, server: ScriptedServer, tmp_path: Path
+) -> None:
+    """The second begins and ends while the first waits for its answer."""
+    target = tmp_path / "f.json"
+    file = File.model_validate({"name": "f.json", "links": {"contentUrl": f"{server.url}/blob"}})
+
+    def second(request: Request) -> Reply:
+        server.script(Reply(200, b"a long content"))
+        with SpeechClient(server.url, "k") as other:
+            other.download(file, target)
+        return Reply(200, b"a long content")
+
+    server.handler = second
+    assert speech.download(file, target).read_bytes() == b"a long content"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_download_that_cannot_be_written_says_where(speech: SpeechClient, server: ScriptedServer, tmp_path: Path) -> None:
+    file = File.model_validate({"name": "f", "links": {"contentUrl": f"{server.url}/blob"}})
+    (tmp_path / "no-folder").touch()
+    with pytest.raises(SpeechMlflowError, match=r"no-folder.*cannot be read or written"):
+        speech.download(file, tmp_path / "no-folder" / "f.json")
 
 
 def test_a_download_that_fails_leaves_nothing(speech: SpeechClient, server: ScriptedServer, tmp_path: Path) -> None:

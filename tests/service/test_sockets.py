@@ -126,6 +126,20 @@ def test_a_create_whose_answer_is_lost_is_found_and_not_repeated(
     assert clock.slept == [2.0]
 
 
+def test_what_was_created_is_looked_for_where_its_location_cannot_be_read(speech: SpeechClient, server: ScriptedServer) -> None:
+    made: list[dict[str, object]] = []
+
+    def handler(request: Request) -> Reply:
+        if request.method == "POST":
+            made.append({**request.json(), "self": server.api(f"/endpoints/{ID}")})
+            return Reply(201, None, {"Location": server.api(f"/endpoints/{ID}")})
+        return Reply(200, {"values": made}) if request.path.endswith("/endpoints") else Reply(reset=True)
+
+    server.handler = handler
+    assert speech.endpoints.create(display_name="e", locale="en-US", model=ID).id == ID
+    assert len(made) == 1
+
+
 def test_a_namesake_is_not_taken_for_ours(speech: SpeechClient, server: ScriptedServer) -> None:
     posts = []
 
