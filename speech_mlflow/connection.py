@@ -6,6 +6,7 @@ module sees a :class:`~speech_mlflow.service.SpeechClient` and no difference.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from speech_mlflow.errors import SettingsError
@@ -38,10 +39,11 @@ def connect(settings: Settings | None = None) -> SpeechClient:
 
 def mlflow_options(settings: Settings) -> dict[str, Any]:
     """Where MLflow is, as the use cases take it."""
+    told = "experiment" not in settings.model_fields_set and os.environ.get("MLFLOW_EXPERIMENT_ID")
     return {
         "tracking_uri": settings.tracking_uri,
         "registry_uri": settings.registry_uri,
-        "experiment": settings.experiment,
+        "experiment": None if told else settings.experiment,  # None: the one that MLflow was told
         "artifact_location": settings.artifact_location,
     }
 
@@ -81,14 +83,7 @@ def mlflow_store(settings: Settings | None = None) -> Store:
     """The MLflow store of the settings with their experiment, which is made where it does not exist."""
     from speech_mlflow.tracking.store import open_store
 
-    if settings is None:
-        return open_store()
-    return open_store(
-        settings.tracking_uri,
-        settings.registry_uri,
-        settings.experiment,
-        artifact_location=settings.artifact_location,
-    )
+    return open_store() if settings is None else open_store(**mlflow_options(settings))
 
 
 def ensure_project(speech: SpeechClient, settings: Settings) -> str | None:

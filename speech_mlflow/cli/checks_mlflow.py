@@ -72,14 +72,16 @@ def _unreadable(error: Exception, uri: str) -> Finding:
 
 
 def _experiment(client: MlflowClient, settings: Settings) -> Iterable[Finding]:
-    found = client.get_experiment_by_name(settings.experiment)
+    from speech_mlflow.tracking.store import find_experiment
+
+    found = find_experiment(client, settings)
     if found is None:
         yield Finding("experiment", "ok", f"{settings.experiment!r} will be made when it is first used")
     elif found.lifecycle_stage != "active":
         fix = f"run `mlflow experiments restore --experiment-id {found.experiment_id}`, or name another with --experiment"
-        yield Finding("experiment", "fail", f"{settings.experiment!r} was deleted", fix)
+        yield Finding("experiment", "fail", f"{found.name!r} was deleted", fix)
     else:
-        yield Finding("experiment", "ok", f"{settings.experiment!r}, artifacts in {found.artifact_location}")
+        yield Finding("experiment", "ok", f"{found.name!r}, artifacts in {found.artifact_location}")
 
 
 def _trigger(client: MlflowClient, settings: Settings) -> Iterable[Finding]:
@@ -97,7 +99,9 @@ def _trigger(client: MlflowClient, settings: Settings) -> Iterable[Finding]:
 def _logged_models(client: MlflowClient, settings: Settings) -> Iterable[Finding]:
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(settings.experiment)
+    from speech_mlflow.tracking.store import find_experiment
+
+    found = find_experiment(client, settings)
     try:
         client.search_logged_models([found.experiment_id if found else "0"], max_results=1)
     except (MlflowException, NotImplementedError) as error:

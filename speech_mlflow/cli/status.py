@@ -27,8 +27,8 @@ def status(app: App) -> None:
     """
     from speech_mlflow.workflow.watching import status as read
 
-    settings = app.settings
-    found = read(app.speech(), tracking_uri=settings.tracking_uri, experiment=settings.experiment)
+    mlflow = app.mlflow_options()
+    found = read(app.speech(), tracking_uri=mlflow["tracking_uri"], experiment=mlflow["experiment"])
     now = datetime.now(timezone.utc)
     app.emit([_document(one, now) for one in found], lambda: _show(found, now))
 
@@ -49,14 +49,14 @@ def wait(app: App, references: tuple[str, ...]) -> None:
     """
     from speech_mlflow.workflow.watching import wait_all
 
-    settings = app.settings
+    mlflow = app.mlflow_options()
     with app.progress() as progress:
         done = wait_all(
             app.speech(),
             references,
-            tracking_uri=settings.tracking_uri,
-            registry_uri=settings.registry_uri,
-            experiment=settings.experiment,
+            tracking_uri=mlflow["tracking_uri"],
+            registry_uri=mlflow["registry_uri"],
+            experiment=mlflow["experiment"],
             progress=progress,
         )
     app.emit([asdict(one) for one in done], lambda: _show_done(done))

@@ -80,7 +80,7 @@ class Parent:
         )
         self._begun = begun = runs.settle(store, runs.begin(store, work, without=finished))
         params = {"models": list(pipeline.models), "tests": list(pipeline.tests)}
-        runs.log(store, begun.id, params=params, known_params=begun.run.data.params)
+        runs.log(store, begun.id, params=params, known=begun.run)
 
     def _key(self) -> str:
         """What is declared, and the content of all data: a parent that was interrupted is gone on with while it is the same."""

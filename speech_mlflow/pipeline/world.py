@@ -63,9 +63,9 @@ class World:
 
     def store_to_look_in(self) -> Store | None:
         """The store with the experiment as it is; None where there is no such experiment. Nothing is made."""
-        from speech_mlflow.tracking.store import Store
+        from speech_mlflow.tracking.store import Store, find_experiment
 
-        found = self.client.get_experiment_by_name(self.settings.experiment)
+        found = find_experiment(self.client, self.settings)
         return Store(self.client, str(found.experiment_id)) if found and found.lifecycle_stage == "active" else None
 
     @property

@@ -163,19 +163,21 @@ def log(
     measured: Sequence[Measured] = (),
     params: Mapping[str, object] | None = None,
     run_tags: Mapping[str, object] | None = None,
-    known_params: Mapping[str, str] | None = None,
+    known: Run | None = None,
     at: int | None = None,
 ) -> None:
     """Log metrics, parameters and tags in one request (per 1000 metrics, 100 parameters or 100 tags).
 
     ``at`` is when it was measured, in milliseconds since 1970; by default now.
-    Parameters in ``known_params`` (those of a resumed run) are not sent again: MLflow lets a parameter be written once.
+    Parameters and metrics that ``known`` has, the run as it was when the work was resumed, are not sent again: MLflow lets a
+    parameter be written once, and draws a metric that is logged twice as two points.
     Values that MLflow would cut are logged whole as an artifact.
     """
-    known = known_params or {}
-    fitted = values.fit({key: value for key, value in (params or {}).items() if values.name(key) not in known}, run_tags or {})
+    params_known, metrics_known = (known.data.params, known.data.metrics) if known is not None else ({}, {})
+    given = {key: value for key, value in (params or {}).items() if values.name(key) not in params_known}
+    fitted = values.fit(given, run_tags or {})
     now = int(time.time() * 1000) if at is None else at
-    metrics = [metric for one in measured for metric in _metrics(run_id, one, now)]
+    metrics = [metric for one in measured for metric in _metrics(run_id, one, now) if metric.key not in metrics_known]
     log_files(store, run_id, fitted.long)
     params_ = [Param(key, value) for key, value in fitted.params.items()]
     tags_ = [RunTag(key, value) for key, value in fitted.tags.items()]

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
@@ -86,10 +86,10 @@ def ensure_experiment(client: MlflowClient, name: str | None = None, *, artifact
     """The id of the experiment named, else of MLFLOW_EXPERIMENT_ID's, else of the one in the settings."""
     if name is None:
         settings = Settings.load()
-        if settings.origin("experiment") == "default" and (chosen := os.environ.get("MLFLOW_EXPERIMENT_ID")):
-            return chosen
         name, artifact_location = settings.experiment, artifact_location or settings.artifact_location
-    found = client.get_experiment_by_name(name)
+        found = find_experiment(client, settings)
+    else:
+        found = client.get_experiment_by_name(name)
     if found is None:
         try:
             where = artifact_location or _beside(client.tracking_uri, name)
@@ -100,11 +100,17 @@ def ensure_experiment(client: MlflowClient, name: str | None = None, *, artifact
             found = client.get_experiment_by_name(name)  # somebody was faster
     if found is None or found.lifecycle_stage != "active":
         raise TrackingError(
-            f"the MLflow experiment {name!r} was deleted",
+            f"the MLflow experiment {found.name if found else name!r} was deleted",
             hint="restore it (`mlflow experiments restore`) or name another with --experiment; "
             f"server: {public(client.tracking_uri)}",
         )
     return str(found.experiment_id)
+
+
+def find_experiment(client: MlflowClient, settings: Settings) -> Experiment | None:
+    """The experiment of the settings, else of MLFLOW_EXPERIMENT_ID, else "speech"; None where it was not made yet."""
+    told = None if "experiment" in settings.model_fields_set else os.environ.get("MLFLOW_EXPERIMENT_ID")
+    return client.get_experiment(told) if told else client.get_experiment_by_name(settings.experiment)
 
 
 def write(action: Callable[[], T]) -> T:

@@ -44,7 +44,7 @@ def finish(
         run_id,
         measured=[Measured(measured, logged_model_id)],
         params={"used_weight_percent": weight},
-        known_params=run.data.params,
+        known=run,
         run_tags={tags.EXPIRES: expires.isoformat() if expires else None},
         at=at,
     )

@@ -173,7 +173,7 @@ class _Importing:
             measured=[Measured(_amounts([one.entity for one in read])), *amounts],
             params=params,
             run_tags={tags.DATASET_IDS: values.ids(of.id for of in model.datasets or ()), tags.MODEL_ID: model.id},
-            known_params=begun.run.data.params,
+            known=begun.run,
             at=existing.ended(model),
         )
         finishing.finish(speech, store, begun.id, model, logged, at=existing.ended(model))
@@ -202,7 +202,7 @@ class _Importing:
                     report=lambda over: render(over, corpus),
                     resource=self._speech.resource,
                     at=at,
-                    known_tags=begun.run.data.tags,
+                    known=begun.run,
                 )
                 return lacking
         record = known.record if known is not None else None
@@ -224,7 +224,7 @@ class _Importing:
                 "evaluators": sorted(evaluators()),
             },
             run_tags={tags.FINGERPRINT: record.fingerprint if record else None, tags.EVALUATION_ID: evaluation.id},
-            known_params=begun.run.data.params,
+            known=begun.run,
             at=existing.ended(evaluation),
         )
 

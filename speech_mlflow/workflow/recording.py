@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from speech_mlflow.errors import ServiceError
@@ -114,10 +115,12 @@ def record(
     *,
     report: Callable[[Tested], str] | None,
     resource: str,
-    known_tags: Mapping[str, str] | None = None,
+    known: Run | None = None,
     at: int | None = None,
 ) -> None:
-    """Write a test into its run and close the run, now or ``at`` a time in the past (milliseconds since 1970)."""
+    """Write a test into its run and close the run, now or ``at`` a time in the past (milliseconds since 1970). ``known`` is the
+    run as it was when the work was begun or resumed."""
+    facts = known.data.tags if known is not None else {}
     logged = {result.label: models.ensure(store, result.chosen.entity, resource=resource) for result in tested.results}
     used = [model_id for model_id in logged.values() if model_id is not None]
     runs.log_inputs(store, run_id, [tested.dataset], tags.CONTEXT_TESTING, logged_models=used)
@@ -137,9 +140,10 @@ def record(
             tags.EVALUATION_ID: values.ids(tested.evaluation_ids),
             tags.FAILED_EVALUATORS: _failures(tested),
             tags.GREATER_IS_BETTER: _rising(tested),
-            tables.LOGGED_ARTIFACTS: tables.mark((known_tags or {}).get(tables.LOGGED_ARTIFACTS), [TABLE]),
-            runs.DESCRIPTION: (known_tags or {}).get(runs.DESCRIPTION) or _about(tested),
+            tables.LOGGED_ARTIFACTS: tables.mark(facts.get(tables.LOGGED_ARTIFACTS), [TABLE]),
+            runs.DESCRIPTION: facts.get(runs.DESCRIPTION) or _about(tested),
         },
+        known=known,
         at=at,
     )
     tag_versions(store, run_id, [(result.chosen, result.metrics()["wer"]) for result in tested.results], at=at)

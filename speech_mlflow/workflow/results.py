@@ -83,7 +83,7 @@ def load_test(
         compare_scores(scores),
         _evaluation(run, speech),
         reused,
-        {label: run.data.metrics[f"wer/{label}"] for label in scores if f"wer/{label}" in run.data.metrics},
+        {label: wer for label in scores if (wer := run.data.metrics.get(values.name(f"wer/{label}"))) is not None},
         [EvaluatorFailure(name, reason) for name, reason in failures.items()],
         stored.contamination,
         {label: _evaluated(run, label) for label in scores},

@@ -163,7 +163,7 @@ def test(
             tested,
             report=lambda over: render(over, corpus),
             resource=speech.resource,
-            known_tags=begun.run.data.tags,
+            known=begun.run,
         )
     return TestResult(
         begun.id,
@@ -217,7 +217,7 @@ def _note_inputs(testing: _Testing, begun: Begun, uploaded: Uploaded) -> None:
             "evaluators": sorted(evaluators()),
         },
         run_tags={tags.DATASET_IDS: uploaded.entity.id},
-        known_params=begun.run.data.params,
+        known=begun.run,
     )
 
 

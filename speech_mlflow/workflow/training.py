@@ -187,7 +187,7 @@ def _note_inputs(training: _Training, begun: Begun, uploaded: Sequence[Uploaded]
             tags.DATASET_IDS: ",".join(one.entity.id for one in uploaded),
             tags.DISPLAY_NAME: begun.run.data.tags.get(tags.DISPLAY_NAME) or _name_for(training, begun),
         },
-        known_params=begun.run.data.params,
+        known=begun.run,
     )
     logged = models.begin_custom(
         store,
@@ -202,7 +202,7 @@ def _note_inputs(training: _Training, begun: Begun, uploaded: Sequence[Uploaded]
         params=params,
     )
     # ties each data set to the logged model: what it was made from is on its page
-    runs.log(store, begun.id, measured=[_amount(one, logged, step) for step, one in enumerate(uploaded)])
+    runs.log(store, begun.id, measured=[_amount(one, logged, step) for step, one in enumerate(uploaded)], known=begun.run)
     return logged
 
 

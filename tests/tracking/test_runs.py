@@ -113,8 +113,11 @@ def test_metrics_parameters_and_tags_go_together_and_a_resumed_run_keeps_its_par
     assert run.data.metrics == {"hours": 1.5}, "what was not measured is not logged"
     assert run.data.params == {"weight_percent": "30", "data": '["a", "b"]'}
     assert run.data.tags[tags.MODEL_ID] == "m1"
-    runs.log(store, begun.id, params={"weight_percent": 40, "more": 1}, known_params=run.data.params)
+    runs.log(store, begun.id, params={"weight_percent": 40, "more": 1}, known=run)
     assert store.client.get_run(begun.id).data.params == {"weight_percent": "30", "data": '["a", "b"]', "more": "1"}
+    runs.log(store, begun.id, measured=[Measured({"hours": 1.5, "words": 3})], known=run)
+    assert store.client.get_run(begun.id).data.metrics == {"hours": 1.5, "words": 3}
+    assert len(store.client.get_metric_history(begun.id, "hours")) == 1, "a resumed run draws no metric twice"
 
 
 def test_what_mlflow_would_cut_is_whole_in_an_artifact(store: Store) -> None:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from speech_mlflow import connection
 from speech_mlflow.connection import connect, ensure_project, mlflow_client
-from speech_mlflow.errors import AuthenticationError, SettingsError
+from speech_mlflow.errors import AuthenticationError, SettingsError, TrackingError
 from speech_mlflow.settings import Settings
 from tests.fixtures.emulator import RunningEmulator
 from tests.fixtures.mlflow import MlflowStore
@@ -57,3 +57,17 @@ def test_mlflow_of_the_settings(mlflow_store: MlflowStore, tmp_path: Path) -> No
     run = store.client.create_run(store.experiment_id)
     store.client.log_text(run.info.run_id, "x", "a.txt")
     assert [path.name for path in (tmp_path / "there").rglob("*.txt")] == ["a.txt"]
+
+
+def test_the_experiment_that_mlflow_was_told_is_that_of_commands_too(
+    mlflow_store: MlflowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = mlflow_store.client.create_experiment("told", (mlflow_store.artifacts / "told").as_uri())
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", told)
+    flags = {"tracking_uri": mlflow_store.uri}
+    assert connection.mlflow_store(Settings.load(flags)).experiment_id == told
+    assert connection.mlflow_store(Settings.load({**flags, "experiment": "named"})).experiment_id != told
+    assert connection.mlflow_store(Settings(tracking_uri=mlflow_store.uri, experiment="named")).experiment_id != told
+    mlflow_store.client.delete_experiment(told)
+    with pytest.raises(TrackingError, match="was deleted"):
+        connection.mlflow_store(Settings.load(flags))
