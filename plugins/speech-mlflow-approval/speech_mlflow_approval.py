@@ -69,7 +69,7 @@ def approve(app: App, version: str, by: str | None) -> None:
     model, _, number = version.rpartition("/")
     if not model or not number.isdigit():
         raise click.BadParameter(f"{version!r} is not MODEL/VERSION, for example clinic-en-us/2")
-    who = (by or os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()).strip()
+    who = (by or os.environ.get("MLFLOW_TRACKING_USERNAME") or user()).strip()
     if not who or "," in who:
         raise click.BadParameter(f"{who!r} is not the name of one person", param_hint="--by")
     client = app.mlflow()
@@ -79,6 +79,14 @@ def approve(app: App, version: str, by: str | None) -> None:
         {"registered_model": model, "version": number, "approved_by": people, "needed": wanted},
         lambda: click.echo(f"{version}: approved by {', '.join(people)}; {wanted} needed, the author not counted"),
     )
+
+
+def user() -> str:
+    """The user of this machine. Raises click.UsageError where the machine has no name for them, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise click.UsageError("who approves is not known on this machine: say it with --by NAME") from None
 
 
 def add(client: MlflowClient, model: str, number: str, who: str) -> list[str]:

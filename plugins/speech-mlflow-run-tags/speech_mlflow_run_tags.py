@@ -17,7 +17,7 @@ from urllib.parse import quote
 import speech_mlflow
 
 GIT_SECONDS = 5
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/]*@")
 
 
 @speech_mlflow.hookimpl

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+
 import pytest
 import speech_mlflow_approval as plugin
+from click.testing import CliRunner
 
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.promotion.decisions import Candidate, Decision
@@ -53,6 +56,19 @@ def test_the_number_is_the_models_then_the_environments(monkeypatch: pytest.Monk
 def test_a_wrong_number_raises_which_a_gate_counts_as_no(wrong: str) -> None:
     with pytest.raises(SettingsError, match="no number of approvals"):
         judged("bob, cy", needed=wrong)
+
+
+@pytest.mark.parametrize(
+    "unknown", [KeyError("getpwuid(): uid not found: 54321"), OSError("No username set in the environment")]
+)
+def test_where_the_machine_knows_no_name_one_is_asked_for(unknown: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def getuser() -> str:
+        raise unknown  # as Python to 3.12, and from 3.13 on
+
+    monkeypatch.setattr(getpass, "getuser", getuser)
+    monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
+    done = CliRunner().invoke(plugin.approve, ["clinic/2"])
+    assert (done.exit_code, "say it with --by NAME" in done.output) == (2, True)
 
 
 def test_names_of_a_tag_are_people_once() -> None:

@@ -101,7 +101,7 @@ def test_a_checkout_tells_commit_branch_state_and_remote_without_password(tmp_pa
     (tmp_path / "a").write_text("1")
     git(tmp_path, "add", "a")
     git(tmp_path, "commit", "--quiet", "--message", "first")
-    git(tmp_path, "remote", "add", "origin", "https://ann:canary-5@example.org/clinic.git")
+    git(tmp_path, "remote", "add", "origin", "https://ann:canary@5@example.org/clinic.git")
     tags = plugin.git_tags(tmp_path)
     assert tags == {
         "git.commit": git(tmp_path, "rev-parse", "HEAD"),
