@@ -22,6 +22,7 @@ DONE = frozenset({"Succeeded", "Failed"})
 _PATH = re.compile(r"^(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*).*$", re.DOTALL)  # RFC 3986, appendix B; it fits whatever there is
 
 
+_SIGNATURE = re.compile(r"\b(sig=)[^&\s\"'<>]+", re.IGNORECASE)
 _NO_DATE = datetime.max.replace(tzinfo=timezone.utc)
 
 
@@ -72,7 +73,7 @@ class EntityReference(Record):
 
 class EntityError(Record):
     code: str | None = None
-    message: str | None = None
+    message: Annotated[str | None, AfterValidator(lambda text: without_signatures(text) if text else text)] = None
 
 
 class Entity(Record):
@@ -108,6 +109,11 @@ class Entity(Record):
 
 
 EntityT = TypeVar("EntityT", bound=Entity)
+
+
+def without_signatures(text: str) -> str:
+    """What the service says, without what opens a URL that it quotes: messages end up in logs and tags."""
+    return _SIGNATURE.sub(r"\1**********", text)
 
 
 def by_age(entity: Entity) -> tuple[datetime, str]:

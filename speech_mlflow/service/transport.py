@@ -24,6 +24,7 @@ from speech_mlflow.errors import ApiError, ForeignLinkError, SettingsError, Tran
 from speech_mlflow.service.answers import Answer, error_of
 from speech_mlflow.service.credentials import Credential
 from speech_mlflow.service.entities import API_VERSION
+from speech_mlflow.service.records import without_signatures
 from speech_mlflow.service.retry import (
     DEADLINE,
     TABLE,
@@ -456,12 +457,12 @@ def _hopeless(error: BaseException) -> str | None:
 
 
 def _redact(request: httpx.Request, body: bytes) -> bytes:
-    """``body`` without the credential of the request: a debugging proxy echoes headers."""
+    """``body`` without the credential of the request (a debugging proxy echoes headers) and signatures of URLs."""
     for name in ("authorization", "ocp-apim-subscription-key"):
         value = request.headers.get(name, "").removeprefix("Bearer ")
         if value:
             body = body.replace(value.encode(), b"**********")
-    return body
+    return without_signatures(body.decode("latin-1")).encode("latin-1")
 
 
 def _log(request: httpx.Request, answer: Answer, started: float) -> None:

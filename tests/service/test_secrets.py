@@ -127,6 +127,19 @@ def test_a_signed_content_url_is_sent_and_not_shown(server: ScriptedServer, spee
     assert CANARY not in repr(dataset) + str(dataset) + log.getvalue()
 
 
+def test_a_signature_that_the_service_quotes_in_an_error_is_not_shown(
+    server: ScriptedServer, speech: SpeechClient, log: io.StringIO
+) -> None:
+    failed = {"self": server.api(f"/datasets/{ID}"), "status": "Failed"}
+    error = {"code": "InvalidData", "message": f"GET {SAS} gave 403"}
+    refused = {"code": "InvalidRequest", "innerError": {"message": error["message"], "details": {"url": SAS}}}
+    for reply in (Reply(400, refused), Reply(201, {**failed, "properties": {"error": error}})):
+        server.handler = lambda request, reply=reply: reply if request.method == "POST" else Reply(200, reply.body)  # type: ignore[misc]
+        with pytest.raises(SpeechMlflowError, match=r"train\.zip\?sv=2024&sig=\*+ gave 403") as caught:
+            import_dataset(speech, SecretStr(SAS), kind="Acoustic", locale="en-US", display_name="d")
+        assert CANARY not in str(caught.value) + repr(vars(caught.value)) + log.getvalue()
+
+
 def test_a_web_hook_secret_is_sent_and_not_shown(server: ScriptedServer, speech: SpeechClient, log: io.StringIO) -> None:
     server.handler = lambda request: Reply(201, {**request.json(), "self": server.api(f"/webhooks/{ID}")})
     hook = speech.webhooks.create(
