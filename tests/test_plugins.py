@@ -92,6 +92,16 @@ def test_a_broken_plugin_is_named_and_breaks_nothing_else(install, source: str, 
     assert "good" in registered("register_evaluators", lambda evaluator: evaluator.name, manager=manager)
 
 
+def test_a_plugin_that_is_left_out_leaves_none_of_its_hooks_behind(install) -> None:  # type: ignore[no-untyped-def]
+    right = "@speech_mlflow.hookimpl\ndef promotion_gate(candidate): pass\n"
+    wrong = "@speech_mlflow.hookimpl\ndef register_evaluators(register, nonsense): pass\n"
+    install("half_plugin", f"import speech_mlflow\n{right}{wrong}")
+    manager = create_manager({})
+    (listed,) = [plugin for plugin in list_plugins(manager) if plugin.name == "half_plugin"]
+    assert (listed.hooks, "nonsense" in (listed.error or "")) == ((), True)
+    assert "half_plugin" not in [implementation.plugin_name for implementation in manager.hook.promotion_gate.get_hookimpls()]
+
+
 def test_a_plugin_that_raises_in_a_hook_stops_nobody_else(install) -> None:  # type: ignore[no-untyped-def]
     install("raising_plugin", "import speech_mlflow\n@speech_mlflow.hookimpl\ndef register_evaluators(register): raise OSError")
     install("second_plugin", GOOD)
