@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import wave
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from speech_mlflow.corpus.wav import read_wav
 from speech_mlflow.errors import AudioError
 from speech_mlflow.service.retry import Safety
 from speech_mlflow.service.transport import Body, Transport
@@ -73,8 +73,8 @@ def recognize(
 
     Raises `AudioError` for what the service would refuse.
     """
-    name, content = (wav.name, wav.read_bytes()) if isinstance(wav, Path) else ("the audio", wav)
-    rate = _sample_rate(name, content)
+    rate = _sample_rate(wav)
+    content = wav.read_bytes() if isinstance(wav, Path) else wav
     answer = transport.call(
         "POST",
         PATH,
@@ -119,17 +119,11 @@ def _seconds(ticks: Any) -> float:
         return 0.0
 
 
-def _sample_rate(name: str, content: bytes) -> int:
-    try:
-        with wave.open(io.BytesIO(content)) as reader:
-            rate, frames = int(reader.getframerate()), int(reader.getnframes())
-    except (wave.Error, EOFError, ValueError) as error:
-        raise AudioError(f"{name} is no WAV file with PCM audio: {error or 'it ends too early'}") from None
-    if rate <= 0 or frames <= 0:
-        raise AudioError(f"{name} holds no audio")
-    if frames / rate > SECONDS_MAX:
+def _sample_rate(wav: bytes | Path) -> int:
+    header = read_wav(wav, name=None if isinstance(wav, Path) else "the audio", max_seconds=math.inf)
+    if header.seconds > SECONDS_MAX:
         raise AudioError(
-            f"{name} lasts {frames / rate:.0f} s, and at most {SECONDS_MAX:.0f} s are recognised in one request",
+            f"{header.name} lasts {header.seconds:.0f} s, and at most {SECONDS_MAX:.0f} s are recognised in one request",
             hint="submit longer recordings as a transcription",
         )
-    return rate
+    return header.sample_rate

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import math
 import tempfile
-import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from speech_mlflow.corpus import read_corpus
-from speech_mlflow.errors import DataError, NotFoundError, ServiceError, TrackingError
+from speech_mlflow.corpus.wav import read_wav
+from speech_mlflow.errors import AudioError, DataError, NotFoundError, ServiceError, TrackingError
 from speech_mlflow.progress import Progress
 from speech_mlflow.service import SpeechClient, filters
 from speech_mlflow.service.entities import BaseModel, CustomModel, Endpoint, Transcription, by_age
@@ -185,7 +185,6 @@ def _read(path: Path) -> bytes:
 def _seconds(content: bytes) -> float:
     """Length of a WAV; what is none counts as short, for the recognition to say what is wrong with it."""
     try:
-        with wave.open(io.BytesIO(content)) as reader:
-            return float(reader.getnframes() / reader.getframerate())
-    except (wave.Error, EOFError, ZeroDivisionError):
+        return read_wav(content, max_seconds=math.inf).seconds
+    except AudioError:
         return 0.0

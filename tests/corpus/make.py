@@ -9,6 +9,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
+
 
 def wav(
     seconds: float = 0.1,
@@ -39,6 +41,13 @@ def wav(
 def chunk(name: bytes, content: bytes, length: int | None = None) -> bytes:
     """A RIFF chunk, padded to an even length."""
     return struct.pack("<4sI", name, len(content) if length is None else length) + content + b"\0" * (len(content) % 2)
+
+
+def extensible(guid: bytes = PCM_GUID) -> bytes:
+    """A WAVEFORMATEXTENSIBLE file, as sox and ffmpeg write for some formats."""
+    form = struct.pack("<HHIIHHHHI", 0xFFFE, 1, 16000, 32000, 2, 16, 22, 16, 4) + guid
+    body = b"WAVE" + chunk(b"fmt ", form) + chunk(b"data", bytes(320))
+    return struct.pack("<4sI", b"RIFF", len(body)) + body
 
 
 def zipped(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,7 @@ from hypothesis import strategies as st
 
 from speech_mlflow.corpus.wav import MAX_CHUNKS, read_wav
 from speech_mlflow.errors import AudioError
-from tests.corpus.make import chunk, wav
-
-PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
-
-
-def extensible(guid: bytes = PCM_GUID) -> bytes:
-    """A WAVEFORMATEXTENSIBLE file, as sox and ffmpeg write for some formats."""
-    form = struct.pack("<HHIIHHHHI", 0xFFFE, 1, 16000, 32000, 2, 16, 22, 16, 4) + guid
-    body = b"WAVE" + chunk(b"fmt ", form) + chunk(b"data", bytes(320))
-    return struct.pack("<4sI", b"RIFF", len(body)) + body
+from tests.corpus.make import chunk, extensible, wav
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from speech_mlflow.errors import AudioError, BadRequestError
 from speech_mlflow.service import RecognitionResult, SpeechClient
 from speech_mlflow.service.recognition import result_of
+from tests.corpus.make import extensible, wav
 from tests.service.conftest import tone
 from tests.service.scripted import Reply, ScriptedServer
 
@@ -34,6 +35,16 @@ def test_what_is_sent(speech: SpeechClient, server: ScriptedServer, tmp_path: Pa
     assert request.query == {"language": "en-US", "format": "detailed", "cid": "my-endpoint"}
     assert request.headers["content-type"] == "audio/wav; codecs=audio/pcm; samplerate=8000"
     assert request.body == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content", [extensible(), wav(declared=0xFFFFFFFF)], ids=["as sox writes some formats", "as ffmpeg writes into a pipe"]
+)
+def test_what_a_corpus_takes_is_recognised(speech: SpeechClient, server: ScriptedServer, content: bytes) -> None:
+    server.script(Reply(200, DETAILED))
+    speech.recognize("e", content, language="en-US")
+    assert server.requests[0].headers["content-type"].endswith("samplerate=16000")
+    assert server.requests[0].body == content
 
 
 def test_the_detailed_answer(speech: SpeechClient, server: ScriptedServer, wav: bytes) -> None:
@@ -74,10 +85,10 @@ def test_an_endpoint_that_is_not_there(speech: SpeechClient, server: ScriptedSer
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no WAV file"),
-        (b"ID3 an mp3", "no WAV file"),
-        (tone(0.1)[:30], "no WAV file"),
-        (tone(0.0), "holds no audio"),
+        (b"", "the audio: the file is empty"),
+        (b"ID3 an mp3", "not a RIFF/WAVE file but MP3"),
+        (tone(0.1)[:30], "is cut short"),
+        (tone(0.0), "no audio in it"),
         (tone(61, rate=100), "at most 60 s"),
     ],
 )
