@@ -16,12 +16,14 @@ The notation is that of "How to prepare display text format training data" in th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal as Word
 
 CLASSES = "dlua"
 ESCAPABLE = "\\(){}|+?*"
 QUANTIFIERS = "?+*"
+_PLAIN = re.compile(r"[^\\()\[\]{}|?+*]*")
 MAX_DEPTH = 20
 """Phrases in phrases. No rule needs more than a few, and whoever walks over a pattern may recurse."""
 
@@ -116,7 +118,8 @@ class _Reader:
             raise self._error(f"{char!r} stands behind no phrase", rf"write (\d){char} to repeat, \{char} for the character")
         if char in "|)]}":
             raise self._error(f"{char!r} has no beginning", rf"write \{char} for the character" if char != "]" else None)
-        return Literal(char)
+        begin, self.at = self.at - 1, _PLAIN.match(self.pattern, self.at).end()  # type: ignore[union-attr]
+        return Literal(self.pattern[begin : self.at])
 
     def _escape(self) -> Element:
         char = self._peek()

@@ -18,7 +18,6 @@ the service's documentation. From text to a record; no files here.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from speech_mlflow.corpus.itn_pattern import PatternError, Sequence, parse_pattern
@@ -31,8 +30,6 @@ MAX_LINES = {"itn": 200, "rewrite": 1_000, "profanity": 1_000}
 
 GRAMMAR_PUNCTUATION = ".,?、!:;？。，¿¡।؟،"
 """Ignored in the left side of a rewrite; not allowed in profanity."""
-
-_HEADING = re.compile(r"#\s*(.*?)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +96,7 @@ def parse_output_format(text: Text) -> OutputFormat:
 
 def _section_of(line: str) -> str | None:
     """The lower-case name behind ``#``, or None for a line that is no heading."""
-    found = _HEADING.match(line)
-    return found[1].lower() if found else None
+    return line[1:].strip().lower() if line.startswith("#") else None
 
 
 @dataclass

@@ -40,7 +40,7 @@ _ASCII_FOR = {
     "\u2026": "...",
     "\u00a0": "a plain space",
 }
-_URI = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+|\bwww\.\S+|\bmailto:\S+", re.IGNORECASE)
+_URI = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://\S+|\bwww\.\S+|\bmailto:\S+", re.IGNORECASE)
 _SAME_CHARACTER = re.compile(rf"([^\s\d])\1{{{REPEATS},}}")
 _MIXED = re.compile(r"(?<!\w)(?=\w*[^\W\d_])(?=\w*\d)(?!\d+(?:st|nd|rd|th|s)\b)\w+", re.IGNORECASE)
 _ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|St|Jr|Sr|vs|etc|approx|No|Inc|Ltd|Ave)\.")

@@ -35,9 +35,10 @@ OTHER_LISTS, OTHER_ITEMS, OTHER_SENTENCES = 10, 4_000, 50_000
 MAX_EXPANDED = 1_000
 """Sentences made of one sentence with references, unless the caller says otherwise."""
 
-_LIST = re.compile(r"@\s*list\s+(?P<name>[^=]*?)\s*=\s*(?P<rest>.*)$", re.IGNORECASE)
-_LEXICON = re.compile(r"@\s*speech:phoneticlexicon\s*=?\s*$", re.IGNORECASE)
-_REFERENCE = re.compile(r"\{\s*@\s*([^{}]*?)\s*\}")
+# no two parts that follow each other may take the same blanks: a line of many would be tried in every division of them
+_LIST = re.compile(r"@\s*list\s(?P<name>[^=]*)=(?P<rest>.*)$", re.IGNORECASE)
+_LEXICON = re.compile(r"@\s*speech:phoneticlexicon\s*(=\s*)?$", re.IGNORECASE)
+_REFERENCE = re.compile(r"\{\s*@([^{}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Sentence:
     @property
     def references(self) -> tuple[str, ...]:
         """Names of the lists referred to, in order."""
-        return tuple(_REFERENCE.findall(self.text))
+        return tuple(name.strip() for name in _REFERENCE.findall(self.text))
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,7 @@ def expand(structured: StructuredText, *, most: int = MAX_EXPANDED) -> Iterator[
     """
     for sentence in structured.sentences:
         parts = _REFERENCE.split(sentence.text)
-        names = parts[1::2]
-        lists = [structured.lists.get(name, ()) for name in names]
+        lists = [structured.lists.get(name, ()) for name in sentence.references]
         if not all(lists):
             continue
         for items in _choose(lists, most):
@@ -153,11 +153,11 @@ class _Parser:
             self.place = ("lexicon", "")
             return
         found = _LIST.match(line)
-        if found is None or not found["name"] or found["rest"]:
+        name = found["name"].strip() if found else ""
+        if found is None or not name or found["rest"].strip():
             self.place = None
             self._reject(number, "not-understood", f"{quote(line)} declares nothing", "write: @ list name =")
             return
-        name = found["name"]
         if name in self.lists:
             what = f"there is a list {quote(name)} already, in line {self.list_lines[name]}"
             self.problems.append(error("duplicate-list", what, self.file, number, "rename it, or join the two"))

@@ -103,9 +103,10 @@ def _missing_tab_hint(line: str) -> str:
         return f"this looks like CSV; {FORM}"
     if re.match(r"\S+\.wav +\S", line, re.IGNORECASE):
         return "put one tab, not spaces, between the name and the text"
-    if re.search(r"\(\S+\)\s*$", line):
+    first, *rest = line.split(None, 1)
+    if line.rstrip().endswith(")") and "(" in line.split()[-1]:
         return f"this looks like the trn format of sclite, text (id); {FORM}"
-    if re.match(r"\S*[\d_-]\S* +\S", line):
+    if rest and re.search(r"[\d_-]", first):
         return f"this looks like Kaldi's text file, id text; {FORM}"
     return FORM
 
