@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -22,7 +23,12 @@ CustomProperties = Annotated[
 
 
 def _web_url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/?#]+[^\s]*", text):
+    try:
+        parts = urllib.parse.urlsplit(text)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        fits = False
+    if not fits or re.search(r"[\s\x00-\x1f\x7f]", text):
         raise ValueError("must be an absolute http or https URL")
     return text
 

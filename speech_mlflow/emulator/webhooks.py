@@ -1,7 +1,7 @@
 """Web hooks: a challenge before anything else, then one signed call for each event, tried again when the receiver fails.
 
-Events are owed in the transaction that causes them and are sent by a thread of their own, so a receiver that hangs delays
-nobody, and a restart loses none.
+Events are owed in the transaction that causes them, so a restart loses none. Each hook's events are sent by a thread of their
+own, in order, so a receiver that hangs delays nobody else.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import http.client
 import json
 import logging
 import secrets
@@ -18,6 +19,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,8 @@ EVENTS = (*(f"{entity}{moment}" for entity in ENTITIES.values() for moment in MO
 TRIES = 5
 FIRST_DELAY_SECONDS = 1.0
 TIMEOUT_SECONDS = 10
+STOP_SECONDS = 1
+"""Seconds that calls get to end when the service stops; one that has not is made again after the next start."""
 SIGNATURE = "X-MicrosoftSpeechServices-Signature"
 EVENT = "X-MicrosoftSpeechServices-Event"
 
@@ -57,6 +61,7 @@ class WebHookSender:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="web hooks", daemon=True)
+        self._sending: dict[str, threading.Thread] = {}
 
     def start(self) -> None:
         """Begin sending."""
@@ -68,7 +73,10 @@ class WebHookSender:
         self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=TIMEOUT_SECONDS)
+            self._thread.join()
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in list(self._sending.values()):
+            thread.join(max(0, deadline - time.monotonic()))
 
     def wake(self) -> None:
         """Something may be due."""
@@ -98,16 +106,30 @@ class WebHookSender:
         while not self._stopping.is_set():
             self._wake.wait(0.5)
             self._wake.clear()
-            if self._stopping.is_set():
-                return
             try:
+                due: dict[str, list[Event]] = defaultdict(list)
                 for event in self._core.store.due_events(time.time()):
-                    if self._stopping.is_set():
-                        return
-                    self._deliver(event)
+                    due[event.hook].append(event)
+                for hook in due.keys() - self._sending.keys():
+                    thread = threading.Thread(target=self._send, args=(hook, due[hook]), name=f"web hook {hook}", daemon=True)
+                    self._sending[hook] = thread
+                    thread.start()
             except Exception:
-                if not self._stopping.is_set():
-                    log.exception("web hooks")
+                log.exception("web hooks")
+
+    def _send(self, hook: str, events: list[Event]) -> None:
+        """Make the calls that one hook is owed now."""
+        try:
+            for event in events:
+                if self._stopping.is_set():
+                    return
+                self._deliver(event)
+        except Exception:
+            if not self._stopping.is_set():
+                log.exception("web hook %s", hook)
+                self._stopping.wait(FIRST_DELAY_SECONDS)
+        del self._sending[hook]
+        self._wake.set()  # for what came meanwhile
 
     def _deliver(self, event: Event) -> None:
         store = self._core.store
@@ -116,18 +138,22 @@ class WebHookSender:
             store.end_event(event)
             return
         problem = self._challenge(hook, event) if event.event == "challenge" else self._notify(hook, event)
-        if problem is None or event.tries + 1 >= TRIES:
-            with store.transaction():
-                store.end_event(event)
-                if event.event == "challenge" and store.get("webhooks", hook.id) is not None:
-                    error = (
-                        None
-                        if problem is None
-                        else {"code": "InvalidCallbackUri", "message": f"The challenge failed: {problem}"}
-                    )
-                    store.update(hook, {"error": error}, status=FAILED if problem else SUCCEEDED, now=self._core.now())
-        else:
+        if problem is not None and event.tries + 1 < TRIES:
             store.delay_event(event, time.time() + FIRST_DELAY_SECONDS * 2**event.tries)
+            return
+        with store.transaction():
+            store.end_event(event)
+            if event.event == "challenge":
+                self._challenged(hook, problem)
+
+    def _challenged(self, hook: Record, problem: str | None) -> None:
+        """Note how a challenge ended, unless the hook has gone or moved to another URL meanwhile."""
+        store = self._core.store
+        current = store.get("webhooks", hook.id)
+        if current is None or current.body["webUrl"] != hook.body["webUrl"]:
+            return
+        error = {"code": "InvalidCallbackUri", "message": f"The challenge failed: {problem}"} if problem else None
+        store.update(hook, {"error": error}, status=FAILED if problem else SUCCEEDED, now=self._core.now())
 
     def _challenge(self, hook: Record, event: Event) -> str | None:
         token = str(event.detail["token"])
@@ -170,13 +196,13 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _post(url: str, payload: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
     """Status and body of the answer; status 0 and the reason where there was none."""
-    request = urllib.request.Request(url, data=payload, headers=dict(headers), method="POST")  # noqa: S310 - payloads admit http(s) only
     opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
     try:
+        request = urllib.request.Request(url, data=payload, headers=dict(headers), method="POST")  # noqa: S310 - payloads admit http(s) only
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
             return answer.status, answer.read(65536)
     except urllib.error.HTTPError as error:
         with contextlib.closing(error):
             return error.code, b""
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return 0, f"{type(error).__name__}: {error}".encode()

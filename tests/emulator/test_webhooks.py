@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
+import socket
 import threading
 import time
 import urllib.parse
@@ -20,7 +22,10 @@ from tests.fixtures.emulator import RunningEmulator, StartEmulator
 
 
 class Receiver:
-    """A receiver that keeps what it gets. ``refuse`` is the number of notifications that it answers with 500."""
+    """A receiver that keeps what it gets.
+
+    ``refuse`` is the number of notifications that it answers with 500; it answers nothing while ``open`` is not set.
+    """
 
     def __init__(self) -> None:
         outer = self
@@ -32,6 +37,7 @@ class Receiver:
                 event = self.headers["X-MicrosoftSpeechServices-Event"]
                 signature = self.headers.get("X-MicrosoftSpeechServices-Signature")
                 outer.got.append({"event": event, "body": body, "signature": signature, "query": query})
+                outer.open.wait(60)
                 answer, status = b"", 200
                 if event == "Challenge":
                     answer = query["validationToken"][0].encode() if outer.honest else b"no"
@@ -47,6 +53,8 @@ class Receiver:
                 pass
 
         self.honest, self.refuse = True, 0
+        self.open = threading.Event()
+        self.open.set()
         self.got: list[dict[str, Any]] = []
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook?mine=1"
@@ -67,12 +75,19 @@ def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
+@contextlib.contextmanager
+def receiving() -> Iterator[Receiver]:
     started = Receiver()
     yield started
+    started.open.set()
     started.server.shutdown()
     started.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +202,60 @@ def test_another_url_needs_another_challenge_and_a_secret_can_be_taken_back(
 def test_events_that_are_none(service: RunningEmulator, events: dict[str, Any], inner: str) -> None:
     body = {"displayName": "a", "webUrl": "http://127.0.0.1:9/", "events": events}
     error_of(service.api.post("/webhooks", json=body), 400, "InvalidRequest", inner)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://", "http://[a", "http://a:port/", "http://a b/"])
+def test_a_url_that_is_none(service: RunningEmulator, url: str) -> None:
+    body = {"displayName": "a", "webUrl": url, "events": {"ping": True}}
+    error_of(service.api.post("/webhooks", json=body), 400, "InvalidRequest", "InvalidPayload")
+
+
+def test_a_receiver_that_talks_nonsense_stops_nobody_else(service: RunningEmulator, receiver: Receiver) -> None:
+    def answer() -> None:
+        with contextlib.suppress(OSError):  # the end of the test
+            while True:
+                with listener.accept()[0] as connection:
+                    connection.recv(65536)
+                    connection.sendall(b"nonsense\r\n\r\n")
+                    spoken.set()
+
+    spoken = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        other = create(service, "/webhooks", webUrl=url, events={"datasetCreation": True})
+        assert spoken.wait(30)
+        hook = register(service, receiver, "datasetCreation")
+        create(service, "/datasets", kind="Language")
+        receiver.wait_for("DatasetCreation")
+        for made in (other, hook):
+            service.api.delete(f"/webhooks/{id_of(made)}")
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_receiver_that_hangs_delays_nobody_else(service: RunningEmulator, receiver: Receiver) -> None:
+    with receiving() as other:
+        hanging, hook = register(service, other, "datasetCreation"), register(service, receiver, "datasetCreation")
+        other.open.clear()
+        create(service, "/datasets", kind="Language")
+        other.wait_for("DatasetCreation")
+        receiver.wait_for("DatasetCreation")
+        assert other.events().count("DatasetCreation") == 1  # still held: nobody gave up on it first
+        for made in (hanging, hook):
+            service.api.delete(f"/webhooks/{id_of(made)}")
+
+
+def test_an_answer_for_the_url_before_says_nothing_about_the_new_one(service: RunningEmulator, receiver: Receiver) -> None:
+    with receiving() as before:
+        before.open.clear()
+        receiver.open.clear()
+        hook = create(service, "/webhooks", webUrl=before.url, events={"datasetCreation": True})
+        path = f"/webhooks/{id_of(hook)}"
+        before.wait_for("Challenge")
+        service.api.patch(path, json={"webUrl": receiver.url})
+        before.open.set()
+        receiver.wait_for("Challenge")  # the one before has been dealt with
+        assert service.follow(hook["self"])["status"] == "NotStarted"
+        receiver.open.set()
+        assert service.wait(hook)["status"] == "Succeeded"
+        service.api.delete(path)
