@@ -71,7 +71,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
         lambda m: _dollars(m[1], m[2], m[3]),
     ),
     (re.compile(r"\b(\d{1,2}):(\d\d)\b"), lambda m: f" {_clock(m[1], m[2])} "),
-    (re.compile(r"\b(\d+)(?:st|nd|rd|th)\b", re.IGNORECASE), lambda m: f" {ordinal(int(m[1]))} "),
+    (re.compile(rf"\b({_NUMBER})(?:st|nd|rd|th)\b", re.IGNORECASE), lambda m: f" {ordinal(m[1])} "),
     (re.compile(rf"({_NUMBER})\.(\d+)"), lambda m: f" {number(m[1])} point {digits(m[2])} "),
     (re.compile(r"\b(1[1-9]|20[1-9])(\d{1,2})\b"), lambda m: f" {_year(m[0])} "),
     (re.compile(_NUMBER), lambda m: f" {number(m[0])} "),
@@ -129,9 +129,9 @@ def cardinal(value: int) -> str:
     raise AssertionError("unreachable")
 
 
-def ordinal(value: int) -> str:
+def ordinal(text: str) -> str:
     """``21`` as "twenty first"."""
-    *front, last = cardinal(value).split()
+    *front, last = number(text.lstrip("0") or "0").split()
     last = _ORDINALS.get(last) or (last[:-1] + "ieth" if last.endswith("y") else last + ("h" if last.endswith("t") else "th"))
     return " ".join([*front, last])
 

@@ -22,11 +22,16 @@ from speech_mlflow.emulator.sphinx.text import acronyms, sentences, spoken_words
             "12345678901234567890",
             "one two three four five six seven eight nine zero one two three four five six seven eight nine zero",
         ),
+        ("the 1,000th and the 007th", "the one thousandth and the seventh"),
         ("?!", ""),
     ],
 )
 def test_spoken_words(text: str, words: str) -> None:
     assert " ".join(spoken_words(text)) == words
+
+
+def test_a_number_of_any_length_can_be_said() -> None:
+    assert spoken_words("9" * 5000 + "th") == ["nine"] * 4999 + ["ninth"]
 
 
 def test_acronyms_are_found_except_where_everything_is_capitals() -> None:
