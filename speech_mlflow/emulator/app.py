@@ -11,6 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,7 +34,7 @@ from speech_mlflow.emulator import (
     routes_transcriptions,
     routes_webhooks,
 )
-from speech_mlflow.emulator.copying import MAX_COPY_BYTES, RECEIVE, receive
+from speech_mlflow.emulator.copying import MAX_COPY_BYTES, RECEIVE, authorized, receive
 from speech_mlflow.emulator.core import Emulator
 from speech_mlflow.emulator.disturb import STALE, disturbed
 from speech_mlflow.emulator.problems import (
@@ -138,8 +139,8 @@ class _Server:
             self._check_version(request)
             self.core.rate.check()
             self._check_content_type(request, route)
-            if route.operation == "Datasets_UploadBlock":
-                return self._respond(await self._upload_block(request))
+            if route.before is not None:
+                return self._respond(await self._streamed(request, route, route.before))
             call = self._call(request, await _body(request, BODY_BYTES))
             return self._respond(await run_in_threadpool(route.handler, call))
 
@@ -180,8 +181,7 @@ class _Server:
 
         async def answer(request: Request) -> Response:
             call = self._call(request, b"")
-            if self.core.store.get("authorizations", call.id) is None:
-                raise refuse(404, "NotFound", "The copy authorization was not found.")
+            authorized(call)
             with tempfile.NamedTemporaryFile(dir=self.core.blobs.work, delete=False) as file:
                 try:
                     await _stream(request, file, MAX_COPY_BYTES)  # type: ignore[arg-type]
@@ -282,13 +282,13 @@ class _Server:
             request.scope.get(STALE, 0),
         )
 
-    async def _upload_block(self, request: Request) -> Answer:
+    async def _streamed(self, request: Request, route: Route, before: Callable[[Call], object]) -> Answer:
         call = self._call(request, b"")
-        name = await run_in_threadpool(routes_datasets.begin_block, call)
+        await run_in_threadpool(before, call)
         with self.core.blobs.create() as (blob, file):
             size = await _stream(request, file, BLOCK_BYTES)
         try:
-            return await run_in_threadpool(routes_datasets.end_block, call, name, blob, size)
+            return await run_in_threadpool(route.handler, replace(call, stored=(blob, size)))
         except BaseException:
             self.core.blobs.delete([blob])
             raise

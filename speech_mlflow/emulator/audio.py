@@ -23,12 +23,17 @@ def to_pcm16k(wav: bytes, *, name: str = "recording") -> bytes:
     Raises AudioError, naming ``name``, for anything else.
     """
     rate, samples = _read(wav, name)
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise AudioError(f"{name}: a sample rate of {rate} Hz is not supported", hint="use 8 kHz or 16 kHz")
+    check_rate(rate, name)
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     if rate != SAMPLE_RATE and mono.size:
         mono = _resample(mono, rate)
     return np.clip(np.rint(mono), -32768, 32767).astype("<i2").tobytes()
+
+
+def check_rate(rate: int, name: str) -> None:
+    """Raises AudioError for a sample rate, in Hz, that is not taken."""
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(f"{name}: a sample rate of {rate} Hz is not supported", hint="use 8 kHz or 16 kHz")
 
 
 def pcm_seconds(pcm: bytes) -> float:

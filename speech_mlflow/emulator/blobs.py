@@ -41,7 +41,7 @@ class Blobs:
         name = secrets.token_hex(16)
         temporary = self.work / name
         try:
-            with open(temporary, "wb", buffering=0) as file:
+            with open(temporary, "wb") as file:
                 yield name, file
             target = self.path(name)
             target.parent.mkdir(exist_ok=True)
@@ -71,10 +71,6 @@ class Blobs:
     def read(self, name: str) -> bytes:
         """The whole content."""
         return self.path(name).read_bytes()
-
-    def size(self, name: str) -> int:
-        """Bytes of the blob."""
-        return self.path(name).stat().st_size
 
     def delete(self, names: list[str]) -> None:
         """Remove blobs; one that is gone already is no error."""

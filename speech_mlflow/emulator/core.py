@@ -12,7 +12,7 @@ from typing import Any
 from speech_mlflow.emulator.blobs import Blobs
 from speech_mlflow.emulator.jobs import JobRunner, StoppingError
 from speech_mlflow.emulator.options import Options
-from speech_mlflow.emulator.quotas import TIERS, Concurrency, RateLimiter
+from speech_mlflow.emulator.quotas import F0_ENDPOINT_DAYS, TIERS, Concurrency, RateLimiter
 from speech_mlflow.emulator.recognition import Models
 from speech_mlflow.emulator.serving import served_path
 from speech_mlflow.emulator.store import Record, Store
@@ -54,6 +54,9 @@ class Emulator:
         """Take up what was interrupted and remove what it left behind."""
         kept = self.store.blob_names()
         self.blobs.delete([name for name in self.blobs.names() if name not in kept])
+        for directory in self.options.state_dir.glob("models/*"):
+            if self.store.get("models", directory.name) is None:
+                shutil.rmtree(directory, ignore_errors=True)
         self.jobs.start()
         self.hooks.start()
 
@@ -64,6 +67,33 @@ class Emulator:
         self.models.close()
         self.jobs.stop(seconds)
         self.store.close()
+
+    def get(self, kind: str, id: str) -> Record | None:
+        """The entity, or None; one that has outlived its time is deleted."""
+        record = self.store.get(kind, id)
+        if record is not None and self._expired(record):
+            self.delete(record)
+            return None
+        return record
+
+    def entities(self, kind: str) -> list[Record]:
+        """All entities of a kind, oldest first; those that have outlived their time are deleted."""
+        records = self.store.entities(kind)
+        expired = [record for record in records if self._expired(record)]
+        for record in expired:
+            self.delete(record)
+        return [record for record in records if record not in expired] if expired else records
+
+    def _expired(self, record: Record) -> bool:
+        """A transcription lives for its ``timeToLiveHours``, an endpoint of the free tier for seven days."""
+        if not record.terminal:
+            return False
+        if record.kind == "transcriptions" and not record.body.get("internal"):
+            hours = record.body["settings"]["timeToLiveHours"]
+            return self.now() >= record.last_action + datetime.timedelta(hours=hours)
+        if record.kind == "endpoints" and self.options.tier == "F0":
+            return self.now() >= record.created + datetime.timedelta(days=F0_ENDPOINT_DAYS)
+        return False
 
     def create(
         self, kind: str, body: Mapping[str, Any], *, action: str | None = None, status: str | None = "NotStarted"
@@ -85,17 +115,23 @@ class Emulator:
         self.hooks.wake()
 
     def delete(self, record: Record) -> None:
-        """Remove an entity and its contents."""
+        """Remove an entity and, once that is committed, its contents."""
         with self.store.transaction():
             garbage = self.store.delete(record)
             self.hooks.owe(record, "Deletion")
-        self.blobs.delete(garbage)
-        self.hooks.wake()
+            self.store.after_commit(lambda: self._discard(record, garbage))
 
-    def drop_model_directory(self, record: Record) -> None:
-        """Remove the files of a model that was deleted."""
+    def _discard(self, record: Record, blobs: list[str]) -> None:
+        self.blobs.delete(blobs)
         if "directory" in record.body:
             shutil.rmtree(self.options.state_dir / record.body["directory"], ignore_errors=True)
+        self.hooks.wake()
+
+    def transcriptions(self, record: Record) -> list[Record]:
+        """The transcriptions that were made for an evaluation; none for anything else."""
+        ids = (str(record.body.get(f"transcription{side}", "")).rpartition("/")[2] for side in "12")
+        found = (self.store.get("transcriptions", id) for id in ids)
+        return [transcription for transcription in found if transcription is not None]
 
     def served_path(self, endpoint: Record) -> str | None:
         """The model that an endpoint really uses."""

@@ -27,7 +27,8 @@ LEFT_OUT = {
 
 _PARTLY = {
     "Models_GetBaseModelManifest": "lists no files: a base model's files lie in the package of its engine",
-    "Transcriptions_Submit": "no container URLs, language identification, diarization or separate channels; these are refused",
+    "Transcriptions_Submit": "no container URLs, language identification, diarization or separate channels; these are refused;"
+    " displayFormWordLevelTimestampsEnabled is kept and has no effect",
     "Endpoints_Create": "content logging is refused, as for every resource without its own storage",
     "Models_Copy": "between two offline services",
 }

@@ -40,16 +40,14 @@ def run_evaluation(core: Emulator, record: Record) -> Outcome:
     also: list[tuple[Record, Outcome]] = []
     with core.blobs.workspace() as folder:
         items = [(u["name"], named_link(core, u["blob"], folder / "audio", u["name"])) for u in utterances]
-        for side in "12":
+        for side, transcription in zip("12", core.transcriptions(record), strict=True):
             model = _model(core, str(record.body[f"model{side}"]))
             heard = _transcribe(core, model, items)
             tally, details = _score(core, utterances, heard, model.writer, side)
             if tally is not None:
                 body[f"results{side}"] = tally.properties()
             files.extend(details)
-            transcription = core.store.get("transcriptions", str(record.body[f"transcription{side}"]).rpartition("/")[2])
-            if transcription is not None:
-                also.append((transcription, _transcription_outcome(core, transcription, heard, model.writer, utterances)))
+            also.append((transcription, _transcription_outcome(core, transcription, heard, model.writer, utterances)))
     return Outcome(body, tuple(files), also=tuple(also))
 
 
@@ -74,7 +72,8 @@ def _transcribe_urls(core: Emulator, record: Record, model: Loadable, folder: Pa
     for place, url in enumerate(record.body["urls"]):
         path = folder / f"{place}.wav"
         name = url.partition("?")[0].rpartition("/")[2] or f"{place}.wav"
-        name = name if all(name != known["name"] for known in sources) else f"{place}_{name}"
+        while any(name == known["name"] for known in sources):
+            name = f"{place}_{name}"
         milliseconds = 0
         try:
             download(url, path, MAX_URL_BYTES)

@@ -48,13 +48,13 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def parse_filter(text: str | None, kind: str) -> Predicate:
-    """Compile ``text`` for entities of ``kind`` (a key of PROPERTIES).
+def parse_filter(text: str | None, kind: str) -> Predicate | None:
+    """Compile ``text`` for entities of ``kind`` (a key of PROPERTIES); None when it says nothing.
 
     The function takes the entity as the API shows it. Raises Problem 400 ``UnsupportedFilter``.
     """
     if text is None or not text.strip():
-        return lambda record: True
+        return None
     if len(text) > MAX_LENGTH:
         raise _unsupported(f"The filter is longer than {MAX_LENGTH} characters.")
     return _Parser(text, PROPERTIES[kind]).parse()

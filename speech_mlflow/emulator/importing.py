@@ -7,10 +7,10 @@ nothing of it is left.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import shutil
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from speech_mlflow.corpus.archive import Archive, Entry
 from speech_mlflow.corpus.wav import read_wav
+from speech_mlflow.emulator.audio import check_rate
 from speech_mlflow.emulator.jobs import JobError, Outcome
 from speech_mlflow.emulator.store import NewFile, Record
 from speech_mlflow.emulator.texts import TEXT_READERS, Rejected, decode
@@ -112,18 +113,19 @@ def _fetch(core: Emulator, record: Record, folder: Path) -> tuple[Path, tuple[st
     return target, ()
 
 
-def download(url: str, target: Path, limit: int) -> str:
-    """Fetch a URL without credentials; returns the file name in its path. Raises JobError."""
+def download(url: str, target: Path, limit: int) -> None:
+    """Fetch a URL without credentials. Raises JobError."""
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with contextlib.closing(opener.open(url, timeout=FETCH_SECONDS)) as answer, open(target, "wb") as file:
             _copy_limited(answer, file, limit)
+            if getattr(answer, "length", None):  # http.client takes an early end for the end
+                raise http.client.IncompleteRead(b"", answer.length)
     except urllib.error.HTTPError as error:
         with contextlib.closing(error):
             raise JobError("InvalidPayload", f"The content could not be fetched: the server answered {error.code}.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise JobError("InvalidPayload", f"The content could not be fetched: {error}") from None
-    return urllib.parse.unquote(urllib.parse.urlsplit(url).path.rpartition("/")[2]) or "content"
 
 
 def _copy_limited(source: Any, target: BinaryIO, limit: int) -> None:
@@ -188,8 +190,13 @@ def _read_archive(core: Emulator, record: Record, archive: Archive) -> Imported:
         for name, (_, line) in transcripts.items():
             if name not in named:
                 found.rejected.append(Rejected(line, "MissingAudio", f"The audio file {name} is not in the archive."))
+    seen: set[str] = set()
     for entry in wavs:
         name = _base(entry.name)
+        if name in seen:
+            found.rejected.append(Rejected(0, "DuplicateAudio", f"The audio file {entry.name} has the name of another one."))
+            continue
+        seen.add(name)
         if record.body["kind"] == "Acoustic" and name not in transcripts:
             found.rejected.append(Rejected(0, "MissingTranscription", f"The audio file {name} has no transcription."))
             continue
@@ -205,8 +212,7 @@ def _keep_audio(core: Emulator, archive: Archive, entry: Entry, found: Imported,
         shutil.copyfileobj(stream, file, 1024 * 1024)
     try:
         wav = read_wav(core.blobs.path(blob), name=name)
-        if wav.sample_rate < 8000:
-            raise AudioError(f"{name}: a sample rate of {wav.sample_rate} Hz is too low")
+        check_rate(wav.sample_rate, name)
     except AudioError as error:
         core.blobs.delete([blob])
         found.rejected.append(Rejected(line, "InvalidAudio", error.message))

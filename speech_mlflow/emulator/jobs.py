@@ -49,8 +49,6 @@ class Outcome:
     garbage: tuple[str, ...] = ()
     status: str = SUCCEEDED
     also: tuple[tuple[Record, Outcome], ...] = ()
-    finish: Callable[[], None] | None = None
-    """Called inside the ending transaction."""
 
 
 Action = Callable[["Emulator", Record], Outcome]
@@ -67,6 +65,8 @@ class Gate:
 
     def read(self, record: Record) -> None:
         """Somebody looked at the entity."""
+        if self._core.options.progress.mode != "reads":
+            return
         with self._changed:
             self._reads[record.path] += 1
             self._changed.notify_all()
@@ -169,17 +169,23 @@ class JobRunner:
         except StoppingError:
             raise
         except JobError as error:
-            body = {**error.body, "error": {"code": error.code, "message": error.message}}
-            return Outcome(body, error.files, status=FAILED)
+            return self._failed(record, error.code, error.message, error.body, error.files)
         except Exception as error:
             if self.gate.stopping:
                 raise StoppingError from error
             log.exception("job %s of %s failed", job.action, job.entity)
             if isinstance(error, (OSError, sqlite3.OperationalError)):
-                message = cannot_write(self._core.options.state_dir, error)
-                return Outcome({"error": {"code": "ServiceUnavailable", "message": message}}, status=FAILED)
+                return self._failed(record, "ServiceUnavailable", cannot_write(self._core.options.state_dir, error))
             message = f"An unexpected error occurred: {type(error).__name__}: {error}"
-            return Outcome({"error": {"code": "InternalServerError", "message": message}}, status=FAILED)
+            return self._failed(record, "InternalServerError", message)
+
+    def _failed(
+        self, record: Record, code: str, message: str, body: Mapping[str, Any] | None = None, files: tuple[NewFile, ...] = ()
+    ) -> Outcome:
+        """A failure, shared by the transcriptions that were made for an evaluation."""
+        error = {"error": {"code": code, "message": message}}
+        also = tuple((part, Outcome(error, status=FAILED)) for part in self._core.transcriptions(record))
+        return Outcome({**(body or {}), **error}, files, status=FAILED, also=also)
 
     def _end(self, record: Record, outcome: Outcome) -> None:
         core = self._core
@@ -192,7 +198,5 @@ class JobRunner:
                 core.store.add_files(ended, result.files, now)
                 core.hooks.owe(ended, "Completion")
             core.store.end_job(record)
-            if outcome.finish is not None:
-                outcome.finish()
         core.blobs.delete(list(outcome.garbage))
         core.hooks.wake()

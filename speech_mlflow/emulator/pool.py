@@ -62,6 +62,7 @@ class RecognitionPool:
         self._tasks: queue.PriorityQueue[_Task] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._lock = threading.Lock()
+        self._training = threading.Semaphore(self._size)
         self._threads: list[threading.Thread] = []
         self._running: set[Worker] = set()
         self._closed = False
@@ -108,7 +109,14 @@ class RecognitionPool:
         return {id_: found[id_] for id_, _ in wanted}
 
     def train(self, request: TrainingRequest, output: Path, progress: StepProgress | None = None) -> TrainingReport:
-        """Train in a process of its own, beside the workers, and write the model to ``output``. Raises EngineError."""
+        """Train in a process of its own, beside the workers, and write the model to ``output``. Raises EngineError.
+
+        As many models are trained at once as there may be workers, each with some hundred MB; the others wait for their turn.
+        """
+        with self._training:
+            return self._train_in_process(request, output, progress)
+
+    def _train_in_process(self, request: TrainingRequest, output: Path, progress: StepProgress | None) -> TrainingReport:
         for last in (False, True):
             worker = self._open_worker()
             try:

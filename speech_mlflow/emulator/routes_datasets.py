@@ -6,7 +6,7 @@ import base64
 import binascii
 
 from speech_mlflow.emulator.payloads import CommitEntry, DatasetCreate, changes, parse, parse_block_list
-from speech_mlflow.emulator.problems import BLOCK_BYTES, conflict, invalid
+from speech_mlflow.emulator.problems import conflict, invalid
 from speech_mlflow.emulator.routing import (
     JSON,
     MERGE_PATCH,
@@ -125,29 +125,20 @@ def check_block_id(call: Call) -> str:
     return name
 
 
-def begin_block(call: Call) -> str:
+def check_block(call: Call) -> str:
     """Check everything about a block but its content; returns its id."""
     awaiting(call)
     return check_block_id(call)
 
 
-def end_block(call: Call, name: str, blob: str, size: int) -> Answer:
-    """Remember a block whose content is kept as ``blob``."""
-    core = call.core
+def put_block(call: Call) -> Answer:
+    """PUT /datasets/{id}/blocks: remember the block."""
+    core, (blob, size) = call.core, call.stored
     with core.store.transaction():
-        awaiting(call)
-        replaced = core.store.put_block(call.id, name, blob, size)
+        replaced = core.store.put_block(call.id, check_block(call), blob, size)
     if replaced:
         core.blobs.delete([replaced])
     return Answer(201)
-
-
-def put_block(call: Call) -> Answer:
-    """PUT /datasets/{id}/blocks. (The server streams the body to disk instead of calling this.)"""
-    name = begin_block(call)
-    if len(call.body) > BLOCK_BYTES:
-        raise invalid("InvalidPayload", f"A block holds at most {BLOCK_BYTES} bytes.")
-    return end_block(call, name, call.core.blobs.put(call.body), len(call.body))
 
 
 def list_blocks(call: Call) -> Answer:
@@ -202,7 +193,7 @@ ROUTES = (
     Route("POST", "/datasets", "Datasets_Create", create, (JSON,)),
     Route("POST", "/datasets/{id}/blocks:commit", "Datasets_CommitBlocks", commit, (JSON,)),
     Route("GET", "/datasets/{id}/blocks", "Datasets_GetBlocks", list_blocks),
-    Route("PUT", "/datasets/{id}/blocks", "Datasets_UploadBlock", put_block, (OCTETS,)),
+    Route("PUT", "/datasets/{id}/blocks", "Datasets_UploadBlock", put_block, (OCTETS,), check_block),
     Route("GET", "/datasets/{id}/files", "Datasets_ListFiles", list_files("datasets")),
     Route("GET", "/datasets/{id}/files/{file}", "Datasets_GetFile", get_file("datasets")),
     Route("GET", "/datasets/{id}", "Datasets_Get", get("datasets")),

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
-
 from speech_mlflow.emulator.payloads import EndpointCreate, EndpointUpdate, changes, parse
 from speech_mlflow.emulator.problems import conflict, invalid
-from speech_mlflow.emulator.quotas import F0_ENDPOINT_DAYS
 from speech_mlflow.emulator.recognition import BaseModel
 from speech_mlflow.emulator.routing import (
     JSON,
     MERGE_PATCH,
     Answer,
     Call,
-    Handler,
     Route,
     created,
     find,
@@ -59,7 +55,6 @@ def create(call: Call) -> Answer:
     locale = known_locale(call, wanted.locale)
     no_logging(wanted.properties.loggingEnabled if wanted.properties else None)
     with core.store.transaction():
-        expire_free(call)
         model = refer_model(call, wanted.model, "model") if wanted.model else core.models.newest(locale)
         assert model is not None
         body = {
@@ -68,7 +63,7 @@ def create(call: Call) -> Answer:
             "model": deployable(call, model, locale),
             "project": refer_project(call, wanted.project, locale),
         }
-        core.quotas.check_count("endpoints", core.store.count("endpoints"))
+        core.quotas.check_count("endpoints", len(core.entities("endpoints")))
         record = core.create("endpoints", body, action="deploy")
     core.begin("deploy", record)
     return created(call, record)
@@ -112,29 +107,11 @@ def delete(call: Call) -> Answer:
     return Answer(204)
 
 
-def expire_free(call: Call) -> None:
-    """In the free tier an endpoint lives seven days."""
-    core = call.core
-    if core.options.tier != "F0":
-        return
-    for record in core.store.entities("endpoints"):
-        if record.terminal and core.now() >= record.created + datetime.timedelta(days=F0_ENDPOINT_DAYS):
-            core.delete(record)
-
-
-def _after_expiry(handler: Handler) -> Handler:
-    def wrapped(call: Call) -> Answer:
-        expire_free(call)
-        return handler(call)
-
-    return wrapped
-
-
 ROUTES = (
     Route("GET", "/endpoints/locales", "Endpoints_ListSupportedLocales", locales),
-    Route("GET", "/endpoints", "Endpoints_List", _after_expiry(listing("endpoints"))),
+    Route("GET", "/endpoints", "Endpoints_List", listing("endpoints")),
     Route("POST", "/endpoints", "Endpoints_Create", create, (JSON,)),
-    Route("GET", "/endpoints/{id}", "Endpoints_Get", _after_expiry(get("endpoints"))),
-    Route("PATCH", "/endpoints/{id}", "Endpoints_Update", _after_expiry(update), (JSON, MERGE_PATCH)),
+    Route("GET", "/endpoints/{id}", "Endpoints_Get", get("endpoints")),
+    Route("PATCH", "/endpoints/{id}", "Endpoints_Update", update, (JSON, MERGE_PATCH)),
     Route("DELETE", "/endpoints/{id}", "Endpoints_Delete", delete),
 )

@@ -92,10 +92,8 @@ def delete(call: Call) -> Answer:
         if record is None:
             return Answer(204)
         must_be_done(record)
-        for side in "12":
-            transcription = core.store.get("transcriptions", str(record.body[f"transcription{side}"]).rpartition("/")[2])
-            if transcription is not None:
-                core.delete(transcription)
+        for transcription in core.transcriptions(record):
+            core.delete(transcription)
         core.delete(record)
     return Answer(204)
 

@@ -53,7 +53,7 @@ TRAINING_KINDS = ("Acoustic", "AudioFiles", "Language", "LanguageMarkdown", "Pro
 
 def list_base(call: Call) -> Answer:
     """GET /models/base."""
-    return page(call, [render_base(call.core, model, call.links) for model in call.core.models.base_models()], "base")
+    return page(call, call.core.models.base_models(), lambda model: render_base(call.core, model, call.links), "base")
 
 
 def _base(call: Call) -> BaseModel:
@@ -136,7 +136,7 @@ def delete(call: Call) -> Answer:
         if record is None:
             return Answer(204)
         must_be_done(record)
-        for endpoint in core.store.entities("endpoints"):
+        for endpoint in core.entities("endpoints"):
             if record.path in (endpoint.body.get("model"), endpoint.body.get("served")):
                 raise conflict("InUseViolation", f"The model is in use by the endpoint {endpoint.id}.")
         for kind in ("evaluations", "transcriptions"):
@@ -145,7 +145,6 @@ def delete(call: Call) -> Answer:
                 if not user.terminal and record.path in used:
                     raise conflict("InUseViolation", f"The model is in use by {user.path}, whose status is {user.status}.")
         core.delete(record)
-    core.drop_model_directory(record)
     return Answer(204)
 
 

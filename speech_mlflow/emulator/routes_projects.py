@@ -57,8 +57,8 @@ def grouped(kind: str) -> Handler:
 
     def handler(call: Call) -> Answer:
         project = find(call, "projects")
-        records = [record for record in call.core.store.entities(kind) if record.body.get("project") == project.path]
-        return page(call, [render(call.core, record, call.links) for record in records], kind)
+        records = [record for record in call.core.entities(kind) if record.body.get("project") == project.path]
+        return page(call, records, lambda record: render(call.core, record, call.links), kind)
 
     return handler
 

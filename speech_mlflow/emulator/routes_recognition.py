@@ -49,7 +49,7 @@ def _served(call: Call, language: str) -> tuple[Record | None, Loadable]:
     """The endpoint and the model that it serves; without ``cid`` the newest base model."""
     core = call.core
     cid = call.query.get("cid")
-    endpoint = core.store.get("endpoints", cid.lower()) if cid else None
+    endpoint = core.get("endpoints", cid.lower()) if cid else None
     if cid and (endpoint is None or "served" not in endpoint.body or endpoint.body["locale"].lower() != language.lower()):
         raise short_audio(400, WRONG_ID)
     newest = core.models.newest(language)

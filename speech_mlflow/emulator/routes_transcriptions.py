@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 from speech_mlflow.emulator.payloads import TranscriptionCreate, TranscriptionProperties, changes, parse
@@ -13,7 +12,6 @@ from speech_mlflow.emulator.routing import (
     MERGE_PATCH,
     Answer,
     Call,
-    Handler,
     Route,
     created,
     get,
@@ -98,32 +96,13 @@ def delete(call: Call) -> Answer:
     return Answer(204)
 
 
-def expire(call: Call) -> None:
-    """Delete what has outlived its time to live."""
-    core = call.core
-    for record in core.store.entities("transcriptions"):
-        hours = record.body["settings"]["timeToLiveHours"]
-        if record.body.get("internal") or not record.terminal:
-            continue
-        if core.now() >= record.last_action + datetime.timedelta(hours=hours):
-            core.delete(record)
-
-
-def _after_expiry(handler: Handler) -> Handler:
-    def wrapped(call: Call) -> Answer:
-        expire(call)
-        return handler(call)
-
-    return wrapped
-
-
 ROUTES = (
     Route("GET", "/transcriptions/locales", "Transcriptions_ListSupportedLocales", locales),
-    Route("GET", "/transcriptions", "Transcriptions_List", _after_expiry(listing("transcriptions"))),
+    Route("GET", "/transcriptions", "Transcriptions_List", listing("transcriptions")),
     Route("POST", "/transcriptions:submit", "Transcriptions_Submit", submit, (JSON,)),
-    Route("GET", "/transcriptions/{id}/files", "Transcriptions_ListFiles", _after_expiry(list_files("transcriptions"))),
+    Route("GET", "/transcriptions/{id}/files", "Transcriptions_ListFiles", list_files("transcriptions")),
     Route("GET", "/transcriptions/{id}/files/{file}", "Transcriptions_GetFile", get_file("transcriptions")),
-    Route("GET", "/transcriptions/{id}", "Transcriptions_Get", _after_expiry(get("transcriptions"))),
+    Route("GET", "/transcriptions/{id}", "Transcriptions_Get", get("transcriptions")),
     Route("PATCH", "/transcriptions/{id}", "Transcriptions_Update", patch("transcriptions"), (JSON, MERGE_PATCH)),
     Route("DELETE", "/transcriptions/{id}", "Transcriptions_Delete", delete),
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from speech_mlflow.emulator.filters import parse_date, parse_filter
 from speech_mlflow.emulator.payloads import Reference, Update, changes
@@ -32,6 +33,7 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 OCTETS = "application/octet-stream"
 INT32 = 2**31 - 1
+T = TypeVar("T")
 SINGULAR: Mapping[str, str] = {
     "projects": "project",
     "datasets": "dataset",
@@ -57,6 +59,8 @@ class Call:
     body: bytes
     origin: str
     stale_seconds: float = 0
+    stored: tuple[str, int] = ("", 0)
+    """Name and size of the blob that a streamed body was written to."""
 
     @property
     def links(self) -> Links:
@@ -87,13 +91,17 @@ Handler = Callable[[Call], Answer]
 
 @dataclass(frozen=True)
 class Route:
-    """One operation: its name in the specification, and who answers it."""
+    """One operation: its name in the specification, and who answers it.
+
+    With ``before``, which checks what can be checked without the body, the body is streamed to disk instead of into memory.
+    """
 
     method: str
     path: str
     operation: str
     handler: Handler
     consumes: tuple[str, ...] = ()
+    before: Callable[[Call], object] | None = None
 
 
 # finding
@@ -101,7 +109,7 @@ class Route:
 
 def find(call: Call, kind: str) -> Record:
     """The entity that the path names. Raises Problem 404."""
-    record = call.core.store.get(kind, call.id)
+    record = call.core.get(kind, call.id)
     if record is None:
         raise not_found(f"The {SINGULAR[kind]} {call.id}")
     return record
@@ -202,23 +210,32 @@ def known_locale(call: Call, locale: str) -> str:
 # lists
 
 
+def _integer(text: str, least: int, most: int) -> int | None:
+    """The number that ``text`` writes in digits; None where it is none, or not from ``least`` to ``most``."""
+    if not re.fullmatch("[0-9]{1,10}", text):
+        return None
+    return int(text) if least <= int(text) <= most else None
+
+
 def _number(call: Call, name: str, default: int, least: int) -> int:
     text = call.query.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= INT32:
+    number = default if text is None else _integer(text, least, INT32)
+    if number is None:
         raise invalid("UnsupportedPagination", f"{name} must be an integer from {least} to {INT32}.", name)
-    return int(text)
+    return number
 
 
-def page(call: Call, shown: Iterable[dict[str, Any]], filter_kind: str) -> Answer:
-    """One page of a list with the link to the next."""
+def page(call: Call, items: Sequence[T], show: Callable[[T], dict[str, Any]], filter_kind: str) -> Answer:
+    """One page of a list, its items as ``show`` makes them, with the link to the next page."""
     skip, top = _number(call, "skip", 0, 0), min(_number(call, "top", DEFAULT_PAGE_SIZE, 1), MAX_PAGE_SIZE)
     predicate = parse_filter(call.query.get("filter"), filter_kind)
-    found = [item for item in shown if predicate(item) and not _stale(call, item)]
-    values = found[skip : skip + top]
+    if predicate is not None:
+        items = [item for item in items if predicate(show(item))]
+    if call.stale_seconds:
+        items = [item for item in items if not _stale(call, show(item))]
+    values = [show(item) for item in items[skip : skip + top]]
     answer: dict[str, Any] = {"values": values}
-    if len(found) > skip + top:
+    if len(items) > skip + top:
         kept = {name: call.query[name] for name in ("sasLifetimeMinutes", "filter") if name in call.query}
         query = urllib.parse.urlencode({"skip": skip + top, "top": top, **kept, "api-version": API_VERSION})
         answer["@nextLink"] = f"{call.origin}{urllib.parse.quote(call.path)}?{query}"
@@ -227,8 +244,6 @@ def page(call: Call, shown: Iterable[dict[str, Any]], filter_kind: str) -> Answe
 
 
 def _stale(call: Call, item: Mapping[str, Any]) -> bool:
-    if not call.stale_seconds:
-        return False
     made = parse_date(str(item["createdDateTime"]))
     return made is not None and (call.core.now() - made).total_seconds() < call.stale_seconds
 
@@ -237,10 +252,10 @@ def listing(kind: str) -> Handler:
     """A handler that lists the entities of a kind."""
 
     def handler(call: Call) -> Answer:
-        records = call.core.store.entities(kind)
+        records = call.core.entities(kind)
         for record in records:
             call.core.jobs.gate.read(record)
-        return page(call, [render(call.core, record, call.links) for record in records], kind)
+        return page(call, records, lambda record: render(call.core, record, call.links), kind)
 
     return handler
 
@@ -250,10 +265,11 @@ def minutes(call: Call, *, required: bool = False) -> int:
     text = call.query.get("sasLifetimeMinutes")
     if text is None and not required:
         return SAS_HOURS * 60
-    if text is None or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= SAS_MAX_MINUTES:
+    lifetime = None if text is None else _integer(text, 1, SAS_MAX_MINUTES)
+    if lifetime is None:
         message = f"sasLifetimeMinutes must be an integer from 1 to {SAS_MAX_MINUTES}."
         raise invalid("InvalidSasValidityDuration", message, "sasLifetimeMinutes")
-    return int(text)
+    return lifetime
 
 
 def list_files(kind: str) -> Handler:
@@ -262,7 +278,7 @@ def list_files(kind: str) -> Handler:
     def handler(call: Call) -> Answer:
         record, lifetime = find(call, kind), minutes(call)
         files = [file for file in call.core.store.files(record) if not file.kind.startswith("_")]
-        answer = page(call, [render_file(call.core, file, call.links, lifetime) for file in files], "files")
+        answer = page(call, files, lambda file: render_file(call.core, file, call.links, lifetime), "files")
         return answer if record.terminal else Answer(200, answer.body, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
     return handler

@@ -13,7 +13,7 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._depth = 0
+        self._after_commit: list[Callable[[], object]] = []
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -176,14 +177,25 @@ class Store:
             self._depth += 1
             try:
                 yield
+                if self._depth == 1:
+                    self._db.execute("COMMIT")
             except BaseException:
-                self._depth -= 1
-                if self._depth == 0:
-                    self._db.execute("ROLLBACK")
+                if self._depth == 1:
+                    self._after_commit.clear()
+                    if self._db.in_transaction:  # a full disk may have ended it already
+                        self._db.execute("ROLLBACK")
                 raise
-            self._depth -= 1
-            if self._depth == 0:
-                self._db.execute("COMMIT")
+            finally:
+                self._depth -= 1
+            if self._depth > 0:
+                return
+            due, self._after_commit = self._after_commit, []
+        for call in due:
+            call()
+
+    def after_commit(self, call: Callable[[], object]) -> None:
+        """Call this once the transaction that is open is committed, never if it fails: for what cannot be undone."""
+        self._after_commit.append(call)
 
     def _rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
         with self._lock:
@@ -273,7 +285,7 @@ class Store:
             self._run("DELETE FROM blocks WHERE dataset = ?", record.id)
             self._run("DELETE FROM jobs WHERE entity = ?", record.path)
             self._run("DELETE FROM entities WHERE id = ?", record.id)
-            if record.kind in ("models",):
+            if record.kind == "models":
                 self._run("DELETE FROM transcripts WHERE model LIKE ?", f"{record.path}@%")
             return [blob for blob in blobs if not self._rows("SELECT 1 FROM files WHERE blob = ? LIMIT 1", blob)]
 
@@ -295,13 +307,6 @@ class Store:
                     file.milliseconds,
                     now.isoformat(),
                 )
-
-    def drop_files(self, owner: Record) -> list[str]:
-        """Remove all files of an entity; returns their blobs."""
-        with self.transaction():
-            blobs = [file.blob for file in self.files(owner)]
-            self._run("DELETE FROM files WHERE owner = ?", owner.path)
-            return blobs
 
     def files(self, owner: Record) -> list[FileRecord]:
         """Files of an entity in the order they were made."""
@@ -351,13 +356,6 @@ class Store:
                 )
                 used.add(block.blob)
             return sorted(before - used)
-
-    def drop_blocks(self, dataset: str) -> list[str]:
-        """Forget the blocks of a data set that is imported; returns their blobs."""
-        with self.transaction():
-            blobs = [block.blob for block in self.blocks(dataset)]
-            self._run("DELETE FROM blocks WHERE dataset = ?", dataset)
-            return blobs
 
     # jobs
 

@@ -108,6 +108,16 @@ def package(description: dict[str, Any], *names: str) -> bytes:
     return out.getvalue()
 
 
+def test_a_package_says_nothing_that_is_not_its_own(tones: ToneService, target: ToneService) -> None:
+    body = {"displayName": "a", "locale": "en-US", "directory": "/etc", "datasets": ["datasets/1"], "error": {"code": "x"}}
+    content = package({"source": tones.resource_id, "engine": "tone", "base": "new", "body": body}, "model/words.json")
+    answer = target.web.put(f"{target.url}/copies/{authorize(tones, target)['id']}", content=content)
+    assert answer.status_code == 201, answer.text
+    model = target.follow(answer.json()["link"])
+    assert (model["datasets"], "error" in model["properties"]) == ([], False)
+    assert target.api.delete(f"/models/{id_of(model)}").status_code == 204
+
+
 def test_a_hostile_package_is_refused(tones: ToneService, target: ToneService) -> None:
     good = {"source": tones.resource_id, "engine": "tone", "base": "new", "body": {"displayName": "a", "locale": "en-US"}}
     packages = [
@@ -115,6 +125,13 @@ def test_a_hostile_package_is_refused(tones: ToneService, target: ToneService) -
         (package(good, "model/../../evil"), 400),
         (package(good, "/model/evil"), 400),
         (package({**good, "body": None}), 400),
+        (package({**good, "body": {"displayName": "a"}}, "model/a"), 400),
+        (package({**good, "body": {**good["body"], "displayName": 7}}, "model/a"), 400),
+        (package({**good, "body": {**good["body"], "locale": "de-DE"}}, "model/a"), 400),
+        (package({name: value for name, value in good.items() if name != "source"}, "model/a"), 400),
+        (package({name: value for name, value in good.items() if name != "engine"}, "model/a"), 400),
+        (package(good), 400),
+        (package(good, "model/a", "model/a/b"), 400),
         (package({**good, "base": "other"}, "model/a"), 400),
         (package({**good, "source": "another"}, "model/a"), 403),
     ]

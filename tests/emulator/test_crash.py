@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from speech_mlflow.emulator.core import Emulator
+from speech_mlflow.emulator.options import Options
+from speech_mlflow.emulator.store import NewFile
 from tests.emulator.conftest import (
     ToneService,
     archive,
@@ -191,8 +195,9 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_made(tmp_path: Path) -> No
     try:
         dataset = create(service, "/datasets", kind="Language")
         path, octets = f"/datasets/{id_of(dataset)}/blocks", {"Content-Type": "application/octet-stream"}
-        answer = service.api.put(path, params={"blockid": "AAAA"}, content=b"x" * (2 << 20), headers=octets)
-        assert answer.status_code == 503
+        for size in (2 << 20, (1 << 20) + 1):
+            answer = service.api.put(path, params={"blockid": "AAAA"}, content=b"x" * size, headers=octets)
+            assert answer.status_code == 503
         assert str(service.state_dir) in answer.json()["message"]
         assert "Retry-After" in answer.headers
         assert service.api.get(path).json() == {"committedBlocks": [], "uncommittedBlocks": []}
@@ -213,15 +218,31 @@ def test_what_nothing_refers_to_is_removed_at_the_start(tmp_path: Path) -> None:
     service = start_tone_service(tmp_path / "state")
     dataset = upload(service, "Language", "one sentence\n")
     service.kill()
-    orphan, half = service.state_dir / "blobs" / "00" / "00aa", service.state_dir / "work" / "half"
-    orphan.parent.mkdir(exist_ok=True)
-    for path in (orphan, half):
+    orphans = [service.state_dir / path for path in ("blobs/00/00aa", "work/half", "models/1234/words.json")]
+    for path in orphans:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"left by a process that was killed")
     again = start_tone_service(service.state_dir)
     try:
-        assert not orphan.exists()
-        assert not half.exists()
+        assert not any(path.exists() for path in orphans)
+        assert not orphans[-1].parent.exists()
         file = files_of(again, again.follow(url_on(again, dataset)))["languagedata"]
         assert again.web.get(file["links"]["contentUrl"]).status_code == 200
     finally:
         stop_tone_service(again)
+
+
+def test_contents_go_only_when_the_deletion_is_certain(tmp_path: Path) -> None:
+    core = Emulator(Options(tmp_path, SecretStr("k")))
+    record = core.create("datasets", {"displayName": "a"})
+    blob = core.blobs.put(b"one sentence")
+    core.store.add_files(record, [NewFile("a.txt", "LanguageData", blob, 12)], core.now())
+    with contextlib.suppress(InterruptedError), core.store.transaction():
+        core.delete(record)
+        raise InterruptedError
+    assert core.store.get("datasets", record.id) == record
+    assert core.blobs.read(blob) == b"one sentence"
+    core.delete(record)
+    assert core.store.get("datasets", record.id) is None
+    assert not core.blobs.path(blob).exists()
+    core.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.server
 import io
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -165,7 +166,32 @@ def test_content_that_cannot_be_fetched(service: RunningEmulator, web: Web) -> N
     assert failed["properties"]["error"]["code"] == "InvalidPayload"
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a/b", "data.zip", "http://", "http://a b/"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\none sentence\nhalf a sen",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nd\r\none sentence\n\r\n",
+        b"no HTTP at all\r\n\r\n",
+    ],
+    ids=["cut", "cut chunks", "no http"],
+)
+def test_content_of_which_only_a_part_arrives_is_not_taken(service: RunningEmulator, answer: bytes) -> None:
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/data.txt"
+        failed = service.wait(create(service, "/datasets", kind="Language", contentUrl=url))
+    assert (failed["status"], failed["properties"]["error"]["code"]) == ("Failed", "InvalidPayload")
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://a/b", "data.zip", "http://", "http://a b/", "http://a:port/", "http://[a"]
+)
 def test_a_content_url_that_is_none(service: RunningEmulator, url: str) -> None:
     body = {"displayName": "a", "locale": "en-US", "kind": "Acoustic", "contentUrl": url}
     error_of(service.api.post("/datasets", json=body), 400, "InvalidRequest", "InvalidPayload")
@@ -213,6 +239,25 @@ def test_recordings_are_taken_and_the_rest_is_reported(service: RunningEmulator)
 def test_an_audio_set_needs_no_transcripts(service: RunningEmulator) -> None:
     done = upload(service, "AudioFiles", archive({"a.wav": "one two"}, transcript=False))
     assert (done["status"], done["properties"]["acceptedLineCount"]) == ("Succeeded", 1)
+
+
+def test_of_recordings_with_one_name_the_first_is_taken(service: RunningEmulator) -> None:
+    first, second = (zipfile.ZipFile(io.BytesIO(archive({"a.wav": text}))).read("a.wav") for text in ("one two", "three"))
+    content = archive({}, transcript=False, extra={"x/a.wav": first, "y/a.wav": second, "trans.txt": b"a.wav\tone two\n"})
+    done = upload(service, "Acoustic", content)
+    assert (done["properties"]["acceptedLineCount"], done["properties"]["rejectedLineCount"]) == (1, 1)
+    assert [error["errorKind"] for error in report_of(service, done)["errors"]] == ["DuplicateAudio"]
+    audio = files_of(service, done)["a.wav"]
+    assert service.web.get(audio["links"]["contentUrl"]).content == first
+
+
+def test_a_sample_rate_that_no_model_takes_is_rejected(service: RunningEmulator) -> None:
+    from tone_engine import speak
+
+    content = archive({"a.wav": "one"}, transcript=False, extra={"b.wav": speak("one", 192_000), "c.wav": speak("one", 7_000)})
+    done = upload(service, "AudioFiles", content)
+    assert (done["properties"]["acceptedLineCount"], done["properties"]["rejectedLineCount"]) == (1, 2)
+    assert {error["errorKind"] for error in report_of(service, done)["errors"]} == {"InvalidAudio"}
 
 
 def broken_archives() -> dict[str, bytes]:
@@ -367,7 +412,7 @@ def test_files_are_filtered_and_paged(service: RunningEmulator) -> None:
     assert [file["name"] for file in rest["values"]] == ["3.wav", "4.wav"]
     one = service.follow(rest["values"][0]["self"])
     assert one["name"] == "3.wav"
-    for minutes in ("0", "-1", "x", "99999999"):
+    for minutes in ("0", "-1", "x", "99999999", "9" * 5000):
         answer = service.api.get(path, params={"sasLifetimeMinutes": minutes})
         error_of(answer, 400, "InvalidRequest", "InvalidSasValidityDuration")
     error_of(service.api.get(f"{path}/00000000-0000-0000-0000-000000000000"), 404, "NotFound")

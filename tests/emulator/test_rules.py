@@ -11,6 +11,7 @@ import pytest
 
 from speech_mlflow.emulator.lifecycle import base_dates, custom_dates, quarter_mark
 from speech_mlflow.emulator.options import StateProgress
+from speech_mlflow.emulator.serving import silence
 from tests.emulator.conftest import (
     ToneService,
     archive,
@@ -110,6 +111,20 @@ def test_audio_without_transcripts_is_only_inspected(tones: ToneService) -> None
     result = tones.web.get(files["a.wav.model1_score.json"]["links"]["contentUrl"]).json()
     assert result["combinedRecognizedPhrases"][0]["lexical"] == "one two"
     assert "scoringResult" not in result["recognizedPhrases"][0]["nBest"][0]
+
+
+def test_a_failed_evaluation_ends_its_transcriptions_and_holds_nothing(tones: ToneService, sounds: dict[str, Any]) -> None:
+    text = upload(tones, "Language", "the gastric ward\n")
+    model = tones.wait(create(tones, "/models", datasets=[ref(text)]))
+    (tones.state_dir / "models" / id_of(model) / "words.json").unlink()
+    body = {"model1": ref(base_model(tones)), "model2": ref(model), "dataset": ref(sounds)}
+    failed = tones.wait(create(tones, "/evaluations", **body))
+    assert (failed["status"], failed["properties"]["error"]["code"]) == ("Failed", "PipelineError")
+    for name in ("transcription1", "transcription2"):
+        transcription = tones.follow(failed[name]["self"])
+        assert transcription["status"] == "Failed"
+        assert transcription["properties"]["error"] == failed["properties"]["error"]
+    assert tones.api.delete(f"/models/{id_of(model)}").status_code == 204
 
 
 def test_custom_properties_and_project_of_an_evaluation(tones: ToneService, sounds: dict[str, Any]) -> None:
@@ -237,6 +252,9 @@ def test_the_quotas_of_the_free_tier(start_emulator: StartEmulator) -> None:
     error_of(answer, 403, "Forbidden", "SkuLimitsExist")
     assert service.clock is not None
     service.clock.advance(days=7, seconds=1)
+    url = f"{service.url}/speech/recognition/conversation/cognitiveservices/v1?language=en-US&cid={id_of(endpoint)}"
+    answer = service.web.post(url, content=silence(1), headers={**service.headers, "Content-Type": "audio/wav"})
+    assert (answer.status_code, answer.json()["Message"]) == (400, "Invalid CID or language")
     assert service.api.get(f"/endpoints/{id_of(endpoint)}").status_code == 404
     create(service, "/endpoints")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.emulator.conftest import ToneService, archive, base_model, create, error_of, files_of, id_of, ref, upload
+from tests.fixtures.emulator import RunningEmulator, StartEmulator
 
 RECOGNITION = "/speech/recognition/conversation/cognitiveservices/v1"
 
@@ -36,9 +37,9 @@ def sounds() -> Iterator[str]:
     server.server_close()
 
 
-def submit(tones: ToneService, **body: Any) -> Any:
+def submit(service: RunningEmulator, **body: Any) -> Any:
     complete = {"displayName": "t", "locale": "en-US", "properties": {"timeToLiveHours": 6}, **body}
-    return tones.api.post("/transcriptions:submit", json=complete)
+    return service.api.post("/transcriptions:submit", json=complete)
 
 
 def content(tones: ToneService, file: dict[str, Any]) -> dict[str, Any]:
@@ -82,6 +83,22 @@ def test_a_data_set_is_transcribed_with_a_custom_model(tones: ToneService) -> No
     assert result["combinedRecognizedPhrases"][0]["lexical"] == "the gastric ward"
     assert "words" not in result["recognizedPhrases"][0]["nBest"][0]
     assert done["properties"]["durationMilliseconds"] == 500
+
+
+def test_a_transcription_goes_with_its_files_when_its_time_is_over(start_emulator: StartEmulator) -> None:
+    service = start_emulator()
+    assert service.clock is not None
+    paths = []
+    for _ in range(3):
+        done = service.wait(submit(service, contentUrls=["http://127.0.0.1:9/a.wav"]).json())
+        paths.append(f"/transcriptions/{id_of(done)}")
+    report = files_of(service, done)["report.json"]
+    service.clock.advance(hours=6, seconds=1)
+    assert service.web.get(report["self"], headers=service.headers).status_code == 404
+    assert service.web.get(report["links"]["contentUrl"]).status_code == 404
+    error_of(service.api.patch(paths[0], json={"description": "late"}), 404, "NotFound")
+    error_of(service.api.get(paths[1]), 404, "NotFound")
+    assert service.api.get("/transcriptions").json()["values"] == []
 
 
 def test_nothing_that_works_is_a_failure(tones: ToneService, sounds: str) -> None:
