@@ -5,8 +5,7 @@ The names below are loaded when they are first used, so that importing the packa
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from speech_mlflow.connection import connect
@@ -19,29 +18,26 @@ if TYPE_CHECKING:
     from speech_mlflow.service import SpeechClient
     from speech_mlflow.settings import Settings
     from speech_mlflow.workflow import compare_runs, test, train
+else:
+    from speech_mlflow.lazy_names import lazy_names
+
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "connection": ["connect"],
+            "corpus": ["Corpus", "read_corpus"],
+            "errors": ["SpeechMlflowError"],
+            "hookspecs": ["hookimpl"],
+            "scoring": ["Comparison", "Score", "compare", "score"],
+            "scoring.evaluators": ["Evaluator", "EvaluatorInput", "EvaluatorOutput"],
+            "scoring.normalize": ["Normalizer"],
+            "service": ["SpeechClient"],
+            "settings": ["Settings"],
+            "workflow": ["compare_runs", "test", "train"],
+        },
+    )
 
 __version__ = "0.1.0"
-
-_HOME = {
-    "Comparison": "scoring",
-    "Corpus": "corpus",
-    "Evaluator": "scoring.evaluators",
-    "EvaluatorInput": "scoring.evaluators",
-    "EvaluatorOutput": "scoring.evaluators",
-    "Normalizer": "scoring.normalize",
-    "Score": "scoring",
-    "Settings": "settings",
-    "SpeechClient": "service",
-    "SpeechMlflowError": "errors",
-    "compare": "scoring",
-    "compare_runs": "workflow",
-    "connect": "connection",
-    "hookimpl": "hookspecs",
-    "read_corpus": "corpus",
-    "score": "scoring",
-    "test": "workflow",
-    "train": "workflow",
-}
 
 __all__ = [
     "Comparison",
@@ -63,15 +59,3 @@ __all__ = [
     "test",
     "train",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(import_module(f"{__name__}.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]

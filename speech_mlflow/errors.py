@@ -32,7 +32,6 @@
       + GateError                     exit 4   a gate said no
       + StalePlanError                         the world changed after the plan was made
       + ClaimHeldError                         another process is working on the same target
-      + AmbiguousVersionError                  several versions claim to be the one to serve
     + PluginError                              a plugin is broken
 
 Catch the base class to catch them all::
@@ -240,10 +239,6 @@ class StalePlanError(PromotionError):
 
 class ClaimHeldError(PromotionError):
     """Another process is working on the same target, or took it over; it is tried again later."""
-
-
-class AmbiguousVersionError(PromotionError):
-    """Several versions claim to be the one to serve, and nothing says which moved last."""
 
 
 class PluginError(SpeechMlflowError):

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import pluggy
 
 from speech_mlflow import hookspecs
-from speech_mlflow.errors import PluginError
 
 GROUP = "speech_mlflow"
 BLOCKED = "SPEECH_MLFLOW_DISABLED_PLUGINS"
@@ -169,12 +168,3 @@ def _version(entry: importlib.metadata.EntryPoint | None) -> str | None:
 
 def _blocked(environ: Mapping[str, str]) -> set[str]:
     return {name.strip() for name in environ.get(BLOCKED, "").split(",") if name.strip()}
-
-
-def require(things: Mapping[str, Any], name: str, what: str) -> Any:
-    """``things[name]``, or a PluginError that names what there is."""
-    try:
-        return things[name]
-    except KeyError:
-        known = ", ".join(sorted(things)) or "none"
-        raise PluginError(f"there is no {what} named {name!r}", hint=f"known: {known}") from None

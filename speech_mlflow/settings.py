@@ -49,11 +49,11 @@ class Resource(pydantic.BaseModel):
     tenant: str | None = None
     recognition_host: str | None = None
 
-    def secret(self, name: str, environ: Mapping[str, str] | None = None) -> SecretStr | None:
+    def secret(self, name: str) -> SecretStr | None:
         """The key, None for Microsoft Entra ID. SettingsError where its variable is not set."""
         if self.key_variable is None:
             return self.key
-        value = (os.environ if environ is None else environ).get(self.key_variable)
+        value = os.environ.get(self.key_variable)
         if not value:
             raise SettingsError(f"resources.{name}: the environment variable {self.key_variable} is not set")
         return SecretStr(value)

@@ -20,8 +20,7 @@ from speech_mlflow import hookspecs, plugins
 from speech_mlflow.cli.lazy import any_installed
 from speech_mlflow.cli.main import COMMANDS
 from speech_mlflow.cli.plugin_commands import problems, registered_commands
-from speech_mlflow.errors import PluginError
-from speech_mlflow.plugins import create_manager, list_plugins, registered, require
+from speech_mlflow.plugins import create_manager, list_plugins, registered
 
 GOOD = """
 import speech_mlflow
@@ -139,12 +138,6 @@ def test_what_a_plugin_prints_when_it_is_loaded_is_no_part_of_an_answer(install,
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: speech-mlflow greet")
     assert "a plugin speaks" in done.stderr
-
-
-def test_a_missing_thing_is_named_with_what_there_is() -> None:
-    with pytest.raises(PluginError, match="no engine named 'x'") as caught:
-        require({"a": 1, "b": 2}, "x", "engine")
-    assert caught.value.hint == "known: a, b"
 
 
 ROOT = Path(__file__).parents[1]

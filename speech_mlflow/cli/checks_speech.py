@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 REGIONAL = re.compile(r"([a-z0-9-]+)\.api\.cognitive\.(microsoft\.com|microsoft\.us|azure\.us|azure\.cn)")
 STT = re.compile(r"([a-z0-9-]+)\.stt\.speech\.(microsoft\.com|azure\.us|azure\.cn)")
 CUSTOM = re.compile(r"[a-z0-9-]+\.cognitiveservices\.azure\.(com|us|cn)")
-TRIES_SECONDS = 10.0
 QUOTAS = {"endpoints": 50, "datasets": 500}
 """What a resource of tier S0 may hold; F0 has 1 endpoint and 2 data sets. (Speech service quotas and limits, January 2026.)"""
 

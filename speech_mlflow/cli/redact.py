@@ -26,9 +26,9 @@ def hide(values: Iterable[str]) -> None:
     _known.update(value for value in values if len(value) >= _SHORTEST)
 
 
-def hide_environment(environ: Mapping[str, str] = os.environ) -> None:
+def hide_environment() -> None:
     """Hide the values of all variables whose names sound like secrets."""
-    hide(value for name, value in environ.items() if _NAMES.search(name))
+    hide(value for name, value in os.environ.items() if _NAMES.search(name))
 
 
 def secrets_in(value: Any) -> Iterator[str]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from speech_mlflow.scoring import ComparisonTable, Score
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 FORMATS = ("trn", "text", "tsv", "csv", "jsonl", "json", "stm", "ctm")
 COUNTS = ("substitutions", "deletions", "insertions", "errors", "words")

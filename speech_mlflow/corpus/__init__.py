@@ -6,8 +6,7 @@ The names below are loaded when they are first used. ``wav``, ``archive``, ``tex
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from speech_mlflow.corpus.corpus import Corpus, read_corpus
@@ -16,23 +15,20 @@ if TYPE_CHECKING:
     from speech_mlflow.corpus.text import Text
     from speech_mlflow.corpus.together import check_overlap, check_training
     from speech_mlflow.corpus.transcript import Transcript, TranscriptLine
+else:
+    from speech_mlflow.lazy_names import lazy_names
 
-_HOME = {
-    "Corpus": "corpus",
-    "CorpusReader": "readers",
-    "KINDS": "records",
-    "Line": "records",
-    "Member": "readers",
-    "Problem": "records",
-    "Reading": "readers",
-    "Text": "text",
-    "Transcript": "transcript",
-    "TranscriptLine": "transcript",
-    "Utterance": "records",
-    "check_overlap": "together",
-    "check_training": "together",
-    "read_corpus": "corpus",
-}
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "corpus": ["Corpus", "read_corpus"],
+            "readers": ["CorpusReader", "Member", "Reading"],
+            "records": ["KINDS", "Line", "Problem", "Utterance"],
+            "text": ["Text"],
+            "together": ["check_overlap", "check_training"],
+            "transcript": ["Transcript", "TranscriptLine"],
+        },
+    )
 
 __all__ = [
     "KINDS",
@@ -50,11 +46,3 @@ __all__ = [
     "check_training",
     "read_corpus",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(import_module(f"{__name__}.{home}"), name)

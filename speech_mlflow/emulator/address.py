@@ -51,11 +51,11 @@ class StateLock:
         self._file.close()
 
 
-def is_locked(directory: Path, name: str = LOCK) -> bool:
+def is_locked(directory: Path) -> bool:
     """Whether some process holds the lock."""
-    if not (directory / name).exists():
+    if not (directory / LOCK).exists():
         return False
-    lock = StateLock(directory, name)
+    lock = StateLock(directory)
     taken = lock.take()
     lock.release()
     return not taken

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_ONES = {
+ONES = {
     word: value
     for value, word in enumerate(
         [
@@ -34,7 +34,7 @@ _ONES = {
         ]
     )
 }
-_TENS = {
+TENS = {
     word: 10 * value
     for value, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
 }
@@ -47,8 +47,8 @@ _ORDINALS = {
     "eighth": 8,
     "ninth": 9,
     "twelfth": 12,
-    **{f"{word}th": value for word, value in _ONES.items() if value in (4, 6, 7, 10, 11, *range(13, 20))},
-    **{f"{word[:-1]}ieth": value for word, value in _TENS.items()},
+    **{f"{word}th": value for word, value in ONES.items() if value in (4, 6, 7, 10, 11, *range(13, 20))},
+    **{f"{word[:-1]}ieth": value for word, value in TENS.items()},
 }
 ALWAYS_DIGITS = 10
 """From this value on a number is written in digits; below, only in company (a unit, a point, other digits)."""
@@ -109,22 +109,22 @@ def digits_of(words: list[str], at: int) -> tuple[int, str] | None:
 
 def _digit_run(words: list[str], at: int) -> Number | None:
     end = at
-    while end < len(words) and (words[end] == "oh" or _ONES.get(words[end], 10) < 10):
+    while end < len(words) and (words[end] == "oh" or ONES.get(words[end], 10) < 10):
         end += 1
     if end - at < DIGIT_RUN or words[at] == "oh":
         return None
     if end < len(words) and (words[end] in _SCALES or words[end] == "hundred"):
         return None  # "one two three hundred" is a correction, not a telephone number
-    return Number(at, end, "".join(str(_ONES.get(word, 0)) for word in words[at:end]))
+    return Number(at, end, "".join(str(ONES.get(word, 0)) for word in words[at:end]))
 
 
 def _year(words: list[str], at: int) -> Number | None:
     """ "nineteen ninety nine", "twenty twenty four", "nineteen oh five": two numbers of two digits."""
-    century = _ONES.get(words[at], 0) or _TENS.get(words[at], 0)
+    century = ONES.get(words[at], 0) or TENS.get(words[at], 0)
     if not 11 <= century <= 20 or at + 1 >= len(words):
         return None
-    if words[at + 1] == "oh" and at + 2 < len(words) and 0 < _ONES.get(words[at + 2], 10) < 10:
-        return Number(at, at + 3, f"{century}0{_ONES[words[at + 2]]}")
+    if words[at + 1] == "oh" and at + 2 < len(words) and 0 < ONES.get(words[at + 2], 10) < 10:
+        return Number(at, at + 3, f"{century}0{ONES[words[at + 2]]}")
     rest, end = _below_hundred(words, at + 1)
     if rest < 10 or (end < len(words) and (words[end] == "hundred" or words[end] in _SCALES)):
         return None
@@ -140,16 +140,16 @@ def _number(words: list[str], at: int) -> Number | None:
         return None
     if end + 1 < len(words) and words[end] == "point":
         stop = end + 1
-        while stop < len(words) and (words[stop] == "oh" or _ONES.get(words[stop], 10) < 10):
+        while stop < len(words) and (words[stop] == "oh" or ONES.get(words[stop], 10) < 10):
             stop += 1
         if stop > end + 1:
-            return Number(at, stop, f"{value:,}." + "".join(str(_ONES.get(word, 0)) for word in words[end + 1 : stop]))
+            return Number(at, stop, f"{value:,}." + "".join(str(ONES.get(word, 0)) for word in words[end + 1 : stop]))
     return Number(at, end, f"{value:,}" if value >= 10_000 else str(value), plain=value < ALWAYS_DIGITS)
 
 
 def _takes(last: str, ordinal: int) -> bool:
     """Whether an ordinal goes on the number that ends in ``last``: "twenty first", "hundred fifth", not "one first"."""
-    return ordinal < 10 if last in _TENS else last == "hundred" or last in _SCALES
+    return ordinal < 10 if last in TENS else last == "hundred" or last in _SCALES
 
 
 def _suffix(value: int) -> str:
@@ -186,9 +186,9 @@ def _below_thousand(words: list[str], at: int) -> tuple[int, int]:
 def _below_hundred(words: list[str], at: int) -> tuple[int, int]:
     if at >= len(words):
         return 0, at
-    if words[at] in _ONES:
-        return _ONES[words[at]], at + 1
-    if words[at] in _TENS:
-        unit = _ONES.get(words[at + 1], 10) if at + 1 < len(words) else 10
-        return (_TENS[words[at]] + unit, at + 2) if 0 < unit < 10 else (_TENS[words[at]], at + 1)
+    if words[at] in ONES:
+        return ONES[words[at]], at + 1
+    if words[at] in TENS:
+        unit = ONES.get(words[at + 1], 10) if at + 1 < len(words) else 10
+        return (TENS[words[at]] + unit, at + 2) if 0 < unit < 10 else (TENS[words[at]], at + 1)
     return 0, at

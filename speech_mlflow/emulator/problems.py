@@ -20,7 +20,6 @@ SHORT_AUDIO_SECONDS = 60  # documented; refusing longer audio with 400 is a choi
 SHORT_AUDIO_BYTES = 32 * 1024 * 1024  # choice: 60 s of any PCM that is taken, and more
 SAS_HOURS = 12  # documented default
 SAS_MAX_MINUTES = 7 * 24 * 60  # choice: longest ``sasLifetimeMinutes``
-DEFAULT_WEIGHT_PERCENT: int | None = None  # choice: the engine chooses, and the entity then shows what it chose
 COPY_AUTHORIZATION_HOURS = 24  # choice
 EXAMPLE_FOR_FILTER = "displayName eq 'My dataset'"
 
@@ -112,9 +111,9 @@ def conflict(inner: str, message: str, target: str | None = None) -> Problem:
     return refuse(409, "Conflict", message, inner=inner, target=target)
 
 
-def too_many(message: str, seconds: int, inner: str | None = None) -> Problem:
+def too_many(message: str, seconds: int) -> Problem:
     """429 with Retry-After."""
-    return refuse(429, "TooManyRequests", message, inner=inner, headers={"Retry-After": str(seconds)})
+    return refuse(429, "TooManyRequests", message, headers={"Retry-After": str(seconds)})
 
 
 def quota(message: str) -> Problem:

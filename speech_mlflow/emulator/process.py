@@ -73,13 +73,13 @@ def find(state_dir: str | Path) -> Address | None:
     return address
 
 
-def stop(state_dir: str | Path, *, seconds: float = STOP_SECONDS) -> bool:
+def stop(state_dir: str | Path) -> bool:
     """End the service of ``state_dir`` and wait until it is gone. False where none was running.
 
     Raises EmulatorError when it does not end.
     """
     directory = Path(state_dir).absolute()
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + STOP_SECONDS
     if not is_locked(directory):
         return False
     told: int | None = None

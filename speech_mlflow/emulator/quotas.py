@@ -1,4 +1,4 @@
-"""What a resource may hold and do: the tiers F0 (free) and S0, and the rate limit."""
+"""What a resource may hold and do: the tiers F0 (free) and S0, and how often it may be asked."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from speech_mlflow.emulator.problems import quota, refuse, short_audio, too_many
 
 KB, MB, GB = 1024, 1024**2, 1024**3
 WINDOW_SECONDS = 10
-RATE_LIMIT = 100
-"""Requests in WINDOW_SECONDS that the service allows a resource."""
 F0_ENDPOINT_DAYS = 7
 
 

@@ -80,11 +80,11 @@ def _dataset(core: Emulator, record: Record, links: Links) -> dict[str, Any]:
     return shown
 
 
-def _features(*, endpoints: bool = True) -> dict[str, Any]:
+def _features() -> dict[str, Any]:
     return {
         "supportsTranscriptionsSubmit": True,
         "supportsTranscriptionsTranscribe": False,
-        "supportsEndpoints": endpoints,
+        "supportsEndpoints": True,
         "supportsTranscriptionsOnSpeechContainers": False,
         "supportedOutputFormats": ["Lexical", "Display"],
     }

@@ -139,19 +139,6 @@ def running(
 
 
 @contextlib.contextmanager
-def in_thread(options: Options, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[Service]:
-    """A service that runs in a thread of this process, on a real socket."""
-    with running(host, port, options.state_dir, options.key, options=options) as service:
-        thread = threading.Thread(target=service.run, daemon=True)
-        thread.start()
-        try:
-            yield service
-        finally:
-            service.stop()
-            thread.join(timeout=10)
-
-
-@contextlib.contextmanager
 def _quiet_signals() -> Iterator[None]:
     """uvicorn raises the signal that ended it once more when it is done; here that must not end the process before it has
     cleaned up.

@@ -5,32 +5,24 @@ The names are loaded when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from speech_mlflow.pipeline.declared import Pipeline, SettingsFile, read
     from speech_mlflow.pipeline.project import Project
     from speech_mlflow.pipeline.records import Outcome, Outlook, PipelineResult
     from speech_mlflow.pipeline.summary import markdown
+else:
+    from speech_mlflow.lazy_names import lazy_names
 
-_HOME = {
-    "Outcome": "records",
-    "Outlook": "records",
-    "Pipeline": "declared",
-    "PipelineResult": "records",
-    "Project": "project",
-    "SettingsFile": "declared",
-    "markdown": "summary",
-    "read": "declared",
-}
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "declared": ["Pipeline", "SettingsFile", "read"],
+            "project": ["Project"],
+            "records": ["Outcome", "Outlook", "PipelineResult"],
+            "summary": ["markdown"],
+        },
+    )
 
 __all__ = ["Outcome", "Outlook", "Pipeline", "PipelineResult", "Project", "SettingsFile", "markdown", "read"]
-
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(import_module(f"{__name__}.{home}"), name)

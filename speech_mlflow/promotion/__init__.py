@@ -5,8 +5,7 @@ The names are loaded when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from speech_mlflow.promotion.apply import Applied
@@ -18,28 +17,23 @@ if TYPE_CHECKING:
     from speech_mlflow.promotion.plan import Plan
     from speech_mlflow.promotion.target import Target
     from speech_mlflow.promotion.usecases import Past, apply_plan, history, judge, plan_for, promote, rollback, target_of
+else:
+    from speech_mlflow.lazy_names import lazy_names
 
-_HOME = {
-    "Applied": "apply",
-    "Candidate": "decisions",
-    "Controller": "controller",
-    "Decision": "decisions",
-    "Desired": "desired",
-    "Options": "options",
-    "Past": "usecases",
-    "Plan": "plan",
-    "PromotionEvent": "events",
-    "Target": "target",
-    "apply_plan": "usecases",
-    "history": "usecases",
-    "judge": "usecases",
-    "plan_for": "usecases",
-    "promote": "usecases",
-    "resolve": "desired",
-    "rollback": "usecases",
-    "target_of": "usecases",
-    "watch": "controller",
-}
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "apply": ["Applied"],
+            "controller": ["Controller", "watch"],
+            "decisions": ["Candidate", "Decision"],
+            "desired": ["Desired", "resolve"],
+            "events": ["PromotionEvent"],
+            "options": ["Options"],
+            "plan": ["Plan"],
+            "target": ["Target"],
+            "usecases": ["Past", "apply_plan", "history", "judge", "plan_for", "promote", "rollback", "target_of"],
+        },
+    )
 
 __all__ = [
     "Applied",
@@ -62,15 +56,3 @@ __all__ = [
     "target_of",
     "watch",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(import_module(f"{__name__}.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)

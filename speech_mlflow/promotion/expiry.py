@@ -36,22 +36,20 @@ class ExpiryWatch:
         *,
         target_of: Callable[[str], Target] | None = None,
         regions: Regions | None = None,
-        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._target_of = target_of
         self._regions = regions
         self._speech = speech
         self._counts = counts
         self._options = options
-        self._clock = clock
         self._next = 0.0
         self._told: set[tuple[str, str, str, str | None]] = set()
 
     def look(self, models: Collection[Registered]) -> None:
         """Ask the service, if it is time to. That it does not answer is a line in the log: the next look comes."""
-        if self._clock() < self._next:
+        if monotonic() < self._next:
             return
-        self._next = self._clock() + LOOK_SECONDS
+        self._next = monotonic() + LOOK_SECONDS
         try:
             found = lifecycle.read(self._speech, models, target_of=self._target_of, regions=self._regions)
         except SpeechMlflowError as error:

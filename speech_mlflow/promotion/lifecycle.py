@@ -112,22 +112,21 @@ def read(
     *,
     target_of: Callable[[str], Target] | None = None,
     regions: Regions | None = None,
-    now: datetime | None = None,
 ) -> Lifecycle:
     """Ask each resource for its models: one list of custom models and one of base models, however many versions there are.
 
     A region that does not answer is a line in the log.
     """
-    moment = now or datetime.now(timezone.utc)
+    now = datetime.now(timezone.utc)
     pairs = [(model, _target(model, target_of)) for model in models]
-    found = list(lifecycle(pairs, speech.models.list(), speech.models.list_base(), now=moment).ages)
+    found = list(lifecycle(pairs, speech.models.list(), speech.models.list_base(), now=now).ages)
     if regions is None:
         return _sorted(found)
     for region in sorted({region for _, target in pairs for region in target.regions}):
         there = [(model, target.in_region(region)) for model, target in pairs if region in target.regions]
         try:
             of = regions.speech(region).models
-            found += lifecycle(there, of.list(), of.list_base(), now=moment).ages
+            found += lifecycle(there, of.list(), of.list_base(), now=now).ages
         except SpeechMlflowError as error:
             log.warning("which models expire in %s is not known: %s", region, error)
     return _sorted(found)

@@ -5,8 +5,7 @@ The names are loaded when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from speech_mlflow.scoring.alignment import AlignedWord, align
@@ -15,23 +14,20 @@ if TYPE_CHECKING:
     from speech_mlflow.scoring.records import Counts, Totals
     from speech_mlflow.scoring.scores import Score, UtteranceScore, score
     from speech_mlflow.scoring.streaming import score_stream
+else:
+    from speech_mlflow.lazy_names import lazy_names
 
-_HOME = {
-    "AlignedWord": "alignment",
-    "Comparison": "comparison",
-    "ComparisonTable": "comparison",
-    "Counts": "records",
-    "Normalizer": "normalize",
-    "Score": "scores",
-    "Totals": "records",
-    "UtteranceScore": "scores",
-    "align": "alignment",
-    "compare": "comparison",
-    "compare_all": "comparison",
-    "get_normalizer": "normalize",
-    "score": "scores",
-    "score_stream": "streaming",
-}
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "alignment": ["AlignedWord", "align"],
+            "comparison": ["Comparison", "ComparisonTable", "compare", "compare_all"],
+            "normalize": ["Normalizer", "get_normalizer"],
+            "records": ["Counts", "Totals"],
+            "scores": ["Score", "UtteranceScore", "score"],
+            "streaming": ["score_stream"],
+        },
+    )
 
 __all__ = [
     "AlignedWord",
@@ -49,15 +45,3 @@ __all__ = [
     "score",
     "score_stream",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(import_module(f"{__name__}.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)

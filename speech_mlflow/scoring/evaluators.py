@@ -16,7 +16,6 @@ from speech_mlflow.plugins import registered
 
 if TYPE_CHECKING:
     import jiwer
-    import pluggy
 
     from speech_mlflow.scoring.alignment import AlignedWord
 
@@ -82,9 +81,9 @@ class EvaluatorFailure:
     reason: str
 
 
-def evaluators(manager: pluggy.PluginManager | None = None) -> dict[str, Evaluator]:
+def evaluators() -> dict[str, Evaluator]:
     """All evaluators that plugins registered, by name."""
-    return registered("register_evaluators", lambda evaluator: evaluator.name, manager=manager)
+    return registered("register_evaluators", lambda evaluator: evaluator.name)
 
 
 def run_evaluators(

@@ -23,6 +23,7 @@ _LEFT, _RIGHT = 150, 80  # room for the names and the numbers beside the plot
 _ROW = 30
 _PAIR = 44  # a row with a name of two lines
 _LABEL = 20  # characters of a name that fit on the left
+MOST_ERRORS = 5  # of an utterance, that are told apart
 
 INK = "var(--ink, #1f2933)"
 MUTED = "var(--muted, #5f6b7a)"
@@ -56,10 +57,10 @@ class Axis:
     ticks: tuple[float, ...]
 
     @staticmethod
-    def over(values: Iterable[float], zero: bool = True) -> Axis:
+    def over(values: Iterable[float]) -> Axis:
         """An axis that covers all values that are finite, and zero."""
         finite = [value for value in values if math.isfinite(value)] or [0.0]
-        low, high = min(0.0, *finite) if zero else min(finite), max(0.0, *finite) if zero else max(finite)
+        low, high = min(0.0, *finite), max(0.0, *finite)
         if high - low < 1e-9:
             high = low + 0.01
         step = _nice_step((high - low) / 5)
@@ -152,26 +153,28 @@ def standalone(plot: Markup) -> Markup:
     return Markup(str(plot).replace("<svg ", f'<svg width="{width:.0f}" height="{height:.0f}" ', 1))  # noqa: S704 - our own plot
 
 
-def distribution_plot(scores: Mapping[str, Score], most: int = 5) -> Markup:
+def distribution_plot(scores: Mapping[str, Score]) -> Markup:
     """How many utterances have no error, one, two, ...: the share of all utterances, per model."""
     names = list(scores)
     shares = {
-        name: np.bincount(np.minimum(score.arrays.errors, most), minlength=most + 1) / max(1, len(score))
+        name: np.bincount(np.minimum(score.arrays.errors, MOST_ERRORS), minlength=MOST_ERRORS + 1) / max(1, len(score))
         for name, score in scores.items()
     }
     axis = Axis.over(float(share) for values in shares.values() for share in values)
     thickness = max(6, 24 // len(names))
     height = max(_ROW, len(names) * thickness + 8)
     rows = []
-    for count in range(most + 1):
+    for count in range(MOST_ERRORS + 1):
         y = _middle(count, height)
-        rows.append(_label(y, f"{most} or more" if count == most else f"{count} error{'s' if count != 1 else ''}"))
+        rows.append(
+            _label(y, f"{MOST_ERRORS} or more" if count == MOST_ERRORS else f"{count} error{'s' if count != 1 else ''}")
+        )
         for index, name in enumerate(names):
             share = float(shares[name][count])
             bar = y + (index - (len(names) - 1) / 2) * thickness
             ends = axis.x(0), axis.x(share)
             rows.append(_bar(ends, bar, thickness - 2, model_colour(index), f"{name}: {share:.1%}"))
-    return _svg(axis, rows, (most + 1) * height, "Utterances by number of errors", _model_legend(names))
+    return _svg(axis, rows, (MOST_ERRORS + 1) * height, "Utterances by number of errors", _model_legend(names))
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------

@@ -35,6 +35,9 @@ AUDIO_LIMIT = 20_000_000
 MAX_UTTERANCES = 20_000
 """Utterances listed; totals and plots are always of all."""
 
+IN_NOTEBOOKS = 5
+"""Utterances of a kind that a notebook shows."""
+
 MAX_LABELS = 200
 """Rows of a table by group: those with the most words."""
 
@@ -139,21 +142,21 @@ def figures(
     return {name: _writable(plots.standalone(plot)) for name, plot in found.items() if plot is not None}
 
 
-def score_html(score: Score, count: int = 5) -> str:
+def score_html(score: Score) -> str:
     """A score as a fragment of HTML, for notebooks."""
-    worst = score.worst(count) if score.references is not None else []
+    worst = score.worst(IN_NOTEBOOKS) if score.references is not None else []
     return _render("score.html.j2", score=score, interval=wer_interval(score) if len(score) else None, worst=worst)
 
 
-def comparison_html(comparison: Comparison, count: int = 5) -> str:
+def comparison_html(comparison: Comparison) -> str:
     """A comparison as a fragment of HTML, for notebooks."""
     return _render(
         "comparison.html.j2",
         pair=comparison,
         scores=dict(zip(comparison.names, (comparison.first, comparison.second), strict=True)),
         plot=plots.difference_plot([comparison]),
-        better=comparison.better(count),
-        worse=comparison.worse(count),
+        better=comparison.better(IN_NOTEBOOKS),
+        worse=comparison.worse(IN_NOTEBOOKS),
     )
 
 

@@ -82,11 +82,6 @@ def english_number(digits: str) -> str:
     return f"{english_cardinal(high)} {'oh ' if low < 10 else ''}{english_cardinal(low)}"
 
 
-def english_decimal(whole: str, fraction: str) -> str:
-    """``3.14`` as "three point one four"."""
-    return f"{english_number(whole)} point {english_digits(fraction)}"
-
-
 def english_ordinal(digits: str) -> str:
     """``21`` as "twenty first"."""
     if len(digits) > MAX_DIGITS:

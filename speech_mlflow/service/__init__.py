@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from speech_mlflow.service.client import SpeechClient
     from speech_mlflow.service.credentials import KeyCredential, TokenCredential
     from speech_mlflow.service.recognition import RecognitionResult
     from speech_mlflow.service.retry import Timing
+else:
+    from speech_mlflow.lazy_names import lazy_names
 
-_HOME = {
-    "KeyCredential": "credentials",
-    "RecognitionResult": "recognition",
-    "SpeechClient": "client",
-    "Timing": "retry",
-    "TokenCredential": "credentials",
-}
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "client": ["SpeechClient"],
+            "credentials": ["KeyCredential", "TokenCredential"],
+            "recognition": ["RecognitionResult"],
+            "retry": ["Timing"],
+        },
+    )
 
 __all__ = ["KeyCredential", "RecognitionResult", "SpeechClient", "Timing", "TokenCredential"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

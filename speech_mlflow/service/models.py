@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from speech_mlflow.errors import SettingsError, UnknownOutcomeError
 from speech_mlflow.service.entities import (
     BaseModel,
     CustomModel,
     ModelCopyAuthorization,
+    ModelCopyAuthorizationDefinition,
     ModelManifest,
     Operation,
 )
-from speech_mlflow.service.resource import (
-    Properties,
-    Thing,
-    WithFiles,
-    changes,
-    id_of_thing,
-    named,
-    pages,
-    parse,
-    reference,
-)
+from speech_mlflow.service.resource import Properties, Thing, WithFiles, id_of_thing, named, pages, parse, reference
 from speech_mlflow.service.retry import Safety
 from speech_mlflow.service.transport import OutcomeUnknown, path_segment
 
@@ -62,18 +53,6 @@ class Models(WithFiles[CustomModel]):
             }
         )
 
-    def update(
-        self,
-        id: Thing,
-        *,
-        display_name: str | None = None,
-        description: str | None = None,
-        project: Thing | None = None,
-        custom_properties: Mapping[str, str | None] | None = None,
-    ) -> CustomModel:
-        """Change what is given and leave the rest."""
-        return self._update(id, changes(display_name, description, self._project(project), custom_properties))
-
     def list_base(self, filter: str | None = None, top: int | None = None) -> Iterator[BaseModel]:
         """The base models of all locales, or of those that ``filter`` names."""
         return pages(self._transport, BaseModel, "/models/base", filter=filter, top=top)
@@ -98,7 +77,7 @@ class Models(WithFiles[CustomModel]):
         answer = self._transport.call(
             "POST",
             "/models:authorizecopy",
-            json={"sourceResourceId": source_resource_id},
+            json=ModelCopyAuthorizationDefinition(source_resource_id=source_resource_id).to_json(),
             safety=Safety.REPEATABLE,  # an authorisation that nobody uses expires
         )
         return parse(ModelCopyAuthorization, answer.object(), answer, self._transport)

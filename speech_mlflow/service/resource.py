@@ -205,7 +205,19 @@ class Resource(Generic[EntityT]):
 
 
 class WithFiles(Resource[EntityT]):
-    """A kind of entity that has files: reports, contents, results."""
+    """A kind of entity that has files: reports, contents, results. What it was made from stays what it is."""
+
+    def update(
+        self,
+        id: Thing,
+        *,
+        display_name: str | None = None,
+        description: str | None = None,
+        project: Thing | None = None,
+        custom_properties: Mapping[str, str | None] | None = None,
+    ) -> EntityT:
+        """Change what is given and leave the rest."""
+        return self._update(id, changes(display_name, description, self._project(project), custom_properties))
 
     def files(self, id: Thing, filter: str | None = None, *, sas_lifetime_minutes: int | None = None) -> Iterator[File]:
         """The files of an entity; their links carry a permission of their own, for 12 hours if not said otherwise."""
@@ -282,6 +294,6 @@ def changes(
     }
 
 
-def reveal(secret: str | SecretStr | None) -> str | None:
+def reveal(secret: SecretText | None) -> str | None:
     """A secret as the service needs it, taken out at the last moment."""
     return secret.get_secret_value() if isinstance(secret, SecretStr) else secret

@@ -121,18 +121,6 @@ class Datasets(WithFiles[Dataset]):
             | {"kind": kind, "contentUrl": reveal(content_url), "properties": properties}
         )
 
-    def update(
-        self,
-        id: Thing,
-        *,
-        display_name: str | None = None,
-        description: str | None = None,
-        project: Thing | None = None,
-        custom_properties: Mapping[str, str | None] | None = None,
-    ) -> Dataset:
-        """Change what is given and leave the rest. Locale, kind and content stay what they are."""
-        return self._update(id, changes(display_name, description, self._project(project), custom_properties))
-
     def supported_locales(self) -> DatasetLocales:
         """The locales of each kind of data."""
         answer = self._transport.call("GET", f"{self._path}/locales")
@@ -216,18 +204,6 @@ class Evaluations(WithFiles[Evaluation]):
                 "dataset": reference(self._transport, "dataset", dataset),
             }
         )
-
-    def update(
-        self,
-        id: Thing,
-        *,
-        display_name: str | None = None,
-        description: str | None = None,
-        project: Thing | None = None,
-        custom_properties: Mapping[str, str | None] | None = None,
-    ) -> Evaluation:
-        """Change what is given and leave the rest."""
-        return self._update(id, changes(display_name, description, self._project(project), custom_properties))
 
 
 class Endpoints(Resource[Endpoint]):

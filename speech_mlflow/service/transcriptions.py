@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from speech_mlflow.errors import SettingsError
-from speech_mlflow.service.entities import (
-    Transcription,
-    TranscriptionLocales,
-    TranscriptionProperties,
-)
-from speech_mlflow.service.resource import (
-    Properties,
-    SecretText,
-    Thing,
-    WithFiles,
-    changes,
-    named,
-    parse,
-    reference,
-    reveal,
-)
+from speech_mlflow.service.entities import Transcription, TranscriptionLocales, TranscriptionProperties
+from speech_mlflow.service.resource import Properties, SecretText, Thing, WithFiles, named, parse, reference, reveal
 
 
 class Transcriptions(WithFiles[Transcription]):
@@ -65,18 +51,6 @@ class Transcriptions(WithFiles[Transcription]):
             },
             path="/transcriptions:submit",
         )
-
-    def update(
-        self,
-        id: Thing,
-        *,
-        display_name: str | None = None,
-        description: str | None = None,
-        project: Thing | None = None,
-        custom_properties: Mapping[str, str | None] | None = None,
-    ) -> Transcription:
-        """Change what is given and leave the rest."""
-        return self._update(id, changes(display_name, description, self._project(project), custom_properties))
 
     def supported_locales(self) -> TranscriptionLocales:
         """The locales of each way of transcribing."""

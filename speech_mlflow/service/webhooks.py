@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from speech_mlflow.errors import SettingsError
-from speech_mlflow.service.entities import (
-    WebHook,
-    WebHookEvents,
-)
-from speech_mlflow.service.resource import (
-    Properties,
-    Resource,
-    SecretText,
-    Thing,
-    changes,
-    reveal,
-)
+from speech_mlflow.service.entities import WebHook, WebHookEvents
+from speech_mlflow.service.resource import Properties, Resource, SecretText, Thing, changes, reveal
 from speech_mlflow.service.transport import OutcomeUnknown
 
 

@@ -11,7 +11,7 @@ from mlflow.entities import DatasetInput, InputTag
 from mlflow.types import ColSpec, DataType, Schema
 
 from speech_mlflow.tracking import tags
-from speech_mlflow.tracking.sources import SpeechCorpusSource, SpeechDatasetSource, SpeechUrlSource
+from speech_mlflow.tracking.sources import SpeechCorpusSource, SpeechDatasetSource
 
 if TYPE_CHECKING:
     from mlflow.data.dataset_source import DatasetSource
@@ -89,11 +89,6 @@ class SpeechDataset(Dataset):
         """A data set of the service, with its content read from there."""
         source = SpeechDatasetSource(resource, dataset_id, corpus.locale, corpus.kind)
         return cls._of(source, corpus, name, dataset_id, resource)
-
-    @classmethod
-    def of_url(cls, corpus: Corpus, *, url: str, name: str, dataset_id: str, resource: str | None = None) -> SpeechDataset:
-        """Data that the service fetched from ``url``, with its content read from there."""
-        return cls._of(SpeechUrlSource(url, corpus.locale, corpus.kind), corpus, name, dataset_id, resource)
 
     @classmethod
     def _of(cls, source: DatasetSource, corpus: Corpus, name: str, dataset_id: str, resource: str | None) -> SpeechDataset:

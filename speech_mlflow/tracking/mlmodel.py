@@ -19,7 +19,6 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 FLAVOR = "speech_mlflow"
 LOADER_MODULE = "speech_mlflow.flavor"
 FILE = "speech.json"
-FORMS = ("display", "lexical", "itn", "maskedITN")
 INPUT_EXAMPLE = ("recording.wav",)
 MODEL_CONFIG: dict[str, Any] = {"via": "auto", "endpoint": None, "state_dir": None}
 """What may be overridden at loading: ``via`` (*auto*, *endpoint*, *batch*), the service's URL or state directory."""

@@ -61,7 +61,6 @@ CONTEXT_TRAINING = "training"
 CONTEXT_TESTING = "testing"
 
 # --- logged models and registered versions -------------------------------------------------------------------------
-LOGGED_MODEL_ID = "speech.logged_model_id"
 TRAIN_RUN_ID = "speech.train_run_id"
 TEST_RUN_ID = "speech.test_run_id"
 WER = "speech.wer"

@@ -5,8 +5,7 @@ The names are loaded when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from speech_mlflow.workflow.comparing import ComparedModel, RunComparison, compare_runs
@@ -17,26 +16,22 @@ if TYPE_CHECKING:
     from speech_mlflow.workflow.testing import TestResult, test
     from speech_mlflow.workflow.training import TrainResult, train
     from speech_mlflow.workflow.watching import Status, Waited, status, wait, wait_all
+else:
+    from speech_mlflow.lazy_names import lazy_names
 
-_HOME = {
-    "ComparedModel": "comparing",
-    "RunComparison": "comparing",
-    "Status": "watching",
-    "TestResult": "testing",
-    "TrainResult": "training",
-    "Waited": "watching",
-    "compare_runs": "comparing",
-    "import_existing": "importing",
-    "import_url": "data",
-    "load_test": "results",
-    "register": "registering",
-    "status": "watching",
-    "test": "testing",
-    "train": "training",
-    "upload": "data",
-    "wait": "watching",
-    "wait_all": "watching",
-}
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "comparing": ["ComparedModel", "RunComparison", "compare_runs"],
+            "data": ["import_url", "upload"],
+            "importing": ["import_existing"],
+            "registering": ["register"],
+            "results": ["load_test"],
+            "testing": ["TestResult", "test"],
+            "training": ["TrainResult", "train"],
+            "watching": ["Status", "Waited", "status", "wait", "wait_all"],
+        },
+    )
 
 __all__ = [
     "ComparedModel",
@@ -57,11 +52,3 @@ __all__ = [
     "wait",
     "wait_all",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +31,6 @@ from speech_mlflow.workflow.contamination import Contamination
 from speech_mlflow.workflow.data import Uploaded
 from speech_mlflow.workflow.failing import recorded
 from speech_mlflow.workflow.reporting import render
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from tests.chaos.actors import control
 from tests.promotion.world import NAME, World
 
 PATIENCE = 120.0
+ENDED = {0, 143}
+"""How a controller ends that was told to: in order, or after a few seconds in the middle of an answer that is slow to come."""
 
 
 @contextmanager
@@ -61,6 +63,14 @@ def nobody_holds(database: str) -> bool:
         except sqlite3.OperationalError:
             return False
     return True
+
+
+def holder_of(world: World, children: list[Any]) -> Any:
+    """Which of the controllers is at work on the newest promotion. Its run is there a moment before it says whose it is."""
+    until(lambda: "who" in world.runs()[-1].data.params)
+    who = world.runs()[-1].data.params["who"]
+    (holder,) = [child for child in children if who == f"controller {child.pid}"]
+    return holder
 
 
 def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:

@@ -27,6 +27,7 @@ from speech_mlflow.promotion.target import Target
 from speech_mlflow.promotion.usecases import promote, rollback
 from speech_mlflow.tracking import tags
 from tests.chaos.actors import apply_once
+from tests.chaos.fleet import PATIENCE
 from tests.promotion.world import World, versions_served
 
 GOOD, BROKEN = ("1", "2", "3"), "4"
@@ -168,7 +169,7 @@ class PromotionMachine(RuleBasedStateMachine):
         thread.start()
         for _ in range(times):
             controller.wake(self.name)
-        assert idle.wait(60)
+        assert idle.wait(PATIENCE)
         controller.stop()
         thread.join(30)
         assert not thread.is_alive()
@@ -179,7 +180,7 @@ class PromotionMachine(RuleBasedStateMachine):
         arguments = (self.world.client.tracking_uri, self.world.service.address, self.name, self.declared)
         child = self.processes.Process(target=apply_once, args=(*arguments, {VARIABLE: point}))
         child.start()
-        child.join(60)
+        child.join(PATIENCE)
         assert child.exitcode in {0, 1, -signal.SIGKILL}
 
     @rule(fault=LOST)

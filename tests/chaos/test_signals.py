@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from tests.chaos.actors import command
-from tests.chaos.fleet import control_alone, of_any_resource, until
+from tests.chaos.fleet import PATIENCE, control_alone, of_any_resource, until
 from tests.promotion.world import NAME, World, versions_served
 
-QUICK = 20.0
-"""Seconds after which a command has ended, on a busy machine too: it gives up after four (``GRACE_SECONDS``)."""
+QUICK = 45.0
+"""Seconds after which a command has ended, on a busy machine too: it gives up after four (``GRACE_SECONDS``), and the service is
+silent for 60."""
 SIGNALS = [pytest.param(signal.SIGINT, 130, id="ctrl-c"), pytest.param(signal.SIGTERM, 143, id="sigterm")]
 
 
@@ -44,7 +45,7 @@ def interrupted(world: World, processes: Any, number: int, faults: list[dict[str
 def again(world: World, processes: Any, *arguments: str) -> None:
     child = processes.Process(target=command, args=(world.client.tracking_uri, world.service.address, arguments))
     child.start()
-    child.join(60)
+    child.join(PATIENCE)
     assert child.exitcode == 0
 
 

@@ -22,7 +22,7 @@ from speech_mlflow.promotion.events import PromotionEvent
 from speech_mlflow.promotion.target import Target
 from speech_mlflow.tracking import tags
 from tests.chaos.actors import apply_with_little_room, command
-from tests.chaos.fleet import controllers, of_any_resource, settled, until
+from tests.chaos.fleet import PATIENCE, controllers, of_any_resource, settled, until
 from tests.fixtures.mlflow import MlflowStore
 from tests.fixtures.mlflow_server import MlflowServer, proxy
 from tests.promotion.test_failures import hears, served
@@ -55,7 +55,7 @@ def test_of_moves_there_and_back_at_once_the_last_one_counts(world: World, proce
         until(settled(world, "1"))
         time.sleep(0.5)
         until(settled(world, "1"))
-    world.apply()
+    assert "unchanged" in [world.apply().result for _ in range(3)]
     versions_served(world, "1")
 
 
@@ -103,7 +103,7 @@ def test_a_database_that_is_locked_in_the_middle_leaves_what_the_next_one_finish
 ) -> None:
     endpoint_id = served(world, "1")
     world.move("2")
-    world.service.tell(faults=[{"kind": "delay", "method": "PATCH", "path": "/endpoints/", "seconds": 1, "times": 1}])
+    world.service.tell(faults=[{"kind": "delay", "method": "PATCH", "path": "/endpoints/", "seconds": 3, "times": 1}])
     raised: list[Exception] = []
 
     def go() -> None:
@@ -273,7 +273,7 @@ def test_a_plugin_that_prints_does_not_spoil_the_document(world: World, processe
         target=command, args=(world.client.tracking_uri, world.service.address, arguments, str(out), True)
     )
     child.start()
-    child.join(60)
+    child.join(PATIENCE)
     assert child.exitcode == 0
     assert [one["result"] for one in json.loads(out.read_text())] == ["served"]
     versions_served(world, "1")
@@ -287,7 +287,7 @@ def test_where_the_disk_is_full_nothing_is_deployed(world: World, processes: Any
     world.move("1")
     child = processes.Process(target=apply_with_little_room, args=(world.client.tracking_uri, world.service.address, NAME))
     child.start()
-    child.join(60)
+    child.join(PATIENCE)
     assert child.exitcode == 1
     assert world.endpoints() == []
     assert "unchanged" in [world.apply().result for _ in range(3)]

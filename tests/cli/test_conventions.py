@@ -187,7 +187,7 @@ def test_colours_are_off_when_asked(tmp_path: Path) -> None:
     assert not COLORS.search(in_terminal("doctor", cwd=tmp_path, NO_COLOR="1"))
 
 
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
+def until(true: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not happen"

@@ -20,7 +20,6 @@ from hypothesis import strategies as st  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
-WEB_ADDRESSES = ("contentUrl", "contentUrls", "webUrl", "contentContainerUrl", "targetResourceEndpoint")
 NOWHERE = "http://127.0.0.1:9/nothing"
 """A port where nobody listens: what is generated must never be sent to a stranger's host."""
 

@@ -45,7 +45,7 @@ def start_tone_service(directory: Path, engine: str = "tone", environ: dict[str,
     directory.mkdir(exist_ok=True)
     with open(directory / "output.log", "ab") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         address = read_address(directory)
         if address is not None and address.pid == process.pid and find(directory) is not None:

@@ -28,7 +28,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
         process.stop(path)
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from speech_mlflow.emulator.faults import Fault, FaultPlan
 from speech_mlflow.emulator.options import Options
-from speech_mlflow.emulator.server import in_thread
+from tests.fixtures.emulator import in_thread
 
 
 class CountingPlan(FaultPlan):

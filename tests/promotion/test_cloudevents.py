@@ -85,7 +85,7 @@ def _box() -> Outbox | None:
 
 def flushed() -> bool:
     box = _box()
-    return box is not None and box.flush(20)
+    return box is not None and box.flush(120)
 
 
 def event(number: int = 1) -> PromotionEvent:
@@ -124,7 +124,7 @@ def test_events_are_sent_again_in_order_until_they_are_taken(sink: Sink, caplog:
     box, noted = Outbox(sink.url, SecretStr(SECRET), first_pause=0.05), []
     for number in (1, 2, 2):
         box.put(event(number), lambda number=number: noted.append(number))
-    assert box.flush(20)
+    assert box.flush(120)
     assert [told["id"] for told in sink.documents] == ["run1.rolled-back"] * 3 + ["run2.rolled-back"]
     assert noted == [1, 2]
     assert "503" in caplog.text

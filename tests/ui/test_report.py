@@ -19,7 +19,7 @@ from tests.scoring.oracle import corpus, heard_again
 from tests.ui import browser
 
 SETTLED = 600  # milliseconds: the page folds lines 200 ms after its size changed
-WAIT = 15
+WAIT = 60
 
 REFERENCES = {
     "one": "Take Amoxicillin now.",

@@ -91,13 +91,12 @@ def _one(aligner: Aligner, model: AcousticModel, path: Path, words: list[str]) -
     return accumulate(model, aligned, pcm_seconds(pcm))
 
 
-def accumulate(model: AcousticModel, aligned: Aligned, seconds: float, means: Array | None = None) -> Statistics:
-    """Statistics of one aligned recording under the model (or under other ``means``).
+def accumulate(model: AcousticModel, aligned: Aligned, seconds: float) -> Statistics:
+    """Statistics of one aligned recording under the model.
 
     In each frame and stream, the Gaussians of the frame's phone share it by their weight in its senone times their density.
     """
-    means = model.means if means is None else means
-    total = empty(model)
+    total, means = empty(model), model.means
     phones = np.array([model.phones[name] for name in aligned.phones])
     likelihood = 0.0
     for phone in np.unique(phones):
@@ -122,11 +121,11 @@ def _log_density(x: Array, means: Array, variances: Array) -> Array:
     return np.asarray(constant + x @ (means / variances).T - 0.5 * (x**2) @ (1 / variances).T)
 
 
-def adapted_means(model: AcousticModel, statistics: Statistics, tau: float = TAU) -> Array:
+def adapted_means(model: AcousticModel, statistics: Statistics) -> Array:
     """Means after MLLR and MAP."""
     moved = mllr(model, statistics)
     occupation = statistics.occupation[..., None]
-    return np.asarray((tau * moved + statistics.sums) / (tau + occupation))
+    return np.asarray((TAU * moved + statistics.sums) / (TAU + occupation))
 
 
 def mllr(model: AcousticModel, statistics: Statistics) -> Array:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pocketsphinx
 
-LOCALE = "en-US"
-
 
 def version() -> str:
     """Version of the installed PocketSphinx."""
