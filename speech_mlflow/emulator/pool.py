@@ -73,12 +73,6 @@ class RecognitionPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def pids(self) -> list[int]:
-        """Process ids of the workers that run now."""
-        with self._lock:
-            return sorted(worker.pid for worker in self._running if worker.alive)
-
     def transcribe(
         self,
         base_key: str,

@@ -48,7 +48,6 @@ from speech_mlflow.emulator.store import Record
 RESOURCE_ID = re.compile(
     r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.CognitiveServices/accounts/[^/]+", re.IGNORECASE
 )
-TRAINING_KINDS = ("Acoustic", "AudioFiles", "Language", "LanguageMarkdown", "Pronunciation", "OutputFormatting")
 
 
 def list_base(call: Call) -> Answer:

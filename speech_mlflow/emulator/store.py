@@ -222,10 +222,9 @@ class Store:
         *,
         now: datetime.datetime,
         status: str | None = NOT_STARTED,
-        id: str | None = None,
     ) -> Record:
         """Add an entity."""
-        id = id or str(uuid.uuid4())
+        id = str(uuid.uuid4())
         with self.transaction():
             self._run(
                 "INSERT INTO entities (kind, id, status, created, last_action, body) VALUES (?, ?, ?, ?, ?, ?)",

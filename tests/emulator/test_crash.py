@@ -37,7 +37,7 @@ from tests.emulator.conftest import (
 @contextmanager
 def crashed(service: ToneService, entity: dict[str, Any], environ: dict[str, str]) -> Iterator[ToneService]:
     """Kill the service while ``entity`` is at work, release what held the work up, and start it again."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while service.follow(entity["self"])["status"] != "Running":
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -114,7 +114,7 @@ def test_import_goes_on(tmp_path: Path) -> None:
 
     class Slow(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            hold.wait(30)
+            hold.wait(180)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(content)
@@ -160,7 +160,7 @@ def test_workers_end_with_a_killed_service(tmp_path: Path, held: dict[str, str])
     service = start_tone_service(tmp_path / "state", environ=held)
     text = upload(service, "Language", "the gastric ward\n")
     model = create(service, "/models", datasets=[ref(text)])
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     workers: list[str] = []
     while not workers:
         assert time.monotonic() < deadline
