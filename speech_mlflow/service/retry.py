@@ -147,7 +147,7 @@ def call_with_retries(
         except CallFailed as failed:
             if TABLE[failed.failure][safety] is not Action.SEND_AGAIN or count == tries:
                 raise
-            pause = backoff(count, timing.random) if failed.retry_after is None else failed.retry_after
+            pause = failed.retry_after or backoff(count, timing.random)  # who asks for 0 s does not get all tries at once
             if pause > RETRY_AFTER_MAX or timing.monotonic() + pause >= end:
                 raise
             timing.sleep(pause)

@@ -12,7 +12,6 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +27,7 @@ from speech_mlflow.service.transport import Body
 
 BLOCK = 8 * 2**20  # bytes: the most that the service takes, and so the fewest requests
 WORKERS = 4
+FAREWELL = 2.0  # seconds that an interrupted upload waits for its workers
 FINGERPRINT = "fingerprint"
 MANAGED_BY = {"managed-by": "speech-mlflow"}
 NAME_DIGITS = 12  # of the fingerprint, in the displayName
@@ -189,19 +189,25 @@ class _Upload:
         self._stopped = threading.Event()
         self._starts = iter(range(0, size, BLOCK))
         self._ids: dict[int, str] = {}
+        self._errors: list[BaseException] = []
 
     def run(self) -> list[str]:
         """The ids of all blocks in their order, when all have arrived."""
-        workers = min(WORKERS, -(-self._size // BLOCK))
-        with ThreadPoolExecutor(workers, thread_name_prefix="upload") as pool:
-            futures = [pool.submit(self._work) for _ in range(workers)]
-            try:
-                wait(futures)
-            finally:
-                self._stopped.set()  # an interrupt ends the blocks that are on their way, too
-        errors = [error for future in futures if (error := future.exception()) is not None]
-        if errors:
-            raise next((error for error in errors if not isinstance(error, _StopUpload)), errors[0])
+        count = min(WORKERS, -(-self._size // BLOCK))
+        # daemons: who pauses before trying again, or hears nothing from the service, keeps nobody from leaving
+        workers = [threading.Thread(target=self._work, name=f"upload-{number}", daemon=True) for number in range(count)]
+        for worker in workers:
+            worker.start()
+        try:
+            for worker in workers:
+                worker.join()
+        except BaseException:  # an interrupt ends the blocks that are on their way, too
+            self._stopped.set()
+            for worker in workers:
+                worker.join(FAREWELL / count)
+            raise
+        if self._errors:
+            raise next((error for error in self._errors if not isinstance(error, _StopUpload)), self._errors[0])
         return [self._ids[start] for start in sorted(self._ids)]
 
     def _work(self) -> None:
@@ -210,9 +216,9 @@ class _Upload:
             with self._path.open("rb", buffering=0) as file:
                 for start in self._next_starts():
                     self._block(start, _fill(file, start, buffer, self._path, self._size))
-        except BaseException:
+        except BaseException as error:
             self._stopped.set()
-            raise
+            self._errors.append(error)
 
     def _next_starts(self) -> Iterator[int]:
         while not self._stopped.is_set():

@@ -97,6 +97,15 @@ def test_one_failure(
         assert clock.slept == [BACKOFF_FIRST if asked is None else pytest.approx(asked)]
 
 
+def test_who_is_told_to_come_at_once_does_not_come_six_times_at_once(
+    speech: SpeechClient, server: ScriptedServer, clock: JumpingClock
+) -> None:
+    server.script(Reply(429, {"message": "slow down"}, {"Retry-After": "0"}))
+    with pytest.raises(RateLimitError):
+        send(speech, "GET")
+    assert clock.slept == pytest.approx([0.8, 1.6, 3.2, 6.4, 12.8])
+
+
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 def test_it_ends_after_six_tries(speech: SpeechClient, server: ScriptedServer, clock: JumpingClock, method: str) -> None:
     server.script(Reply(503, {"code": "ServiceUnavailable", "message": "busy"}))

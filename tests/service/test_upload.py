@@ -376,6 +376,28 @@ def test_ctrl_c_ends_an_upload_soon_and_the_next_one_goes_on(
     assert set(service.puts) == set(service.committed["id-0"]) - there
 
 
+@pytest.mark.parametrize("answer", [Reply(503, None, {"Retry-After": "110"}), Reply(silent=True)], ids=["pausing", "silence"])
+def test_ctrl_c_does_not_wait_for_a_service_that_is_away(
+    server: ScriptedServer, service: BlockService, tmp_path: Path, answer: Reply
+) -> None:
+    path = tmp_path / "big.zip"
+    with path.open("wb") as out:
+        out.truncate(4 * BLOCK)
+    service.fault = lambda request: answer if request.method == "PUT" else None
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, server.url, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while sum(request.method == "PUT" for request in server.requests) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == -signal.SIGINT
+
+
 def test_ctrl_c_does_not_wait_for_blocks_on_a_slow_line(server: ScriptedServer, service: BlockService, tmp_path: Path) -> None:
     path = tmp_path / "big.zip"
     with path.open("wb") as out:
