@@ -69,8 +69,8 @@ def upload_dataset(
             custom_properties=custom_properties,
             text_normalization_kind=text_normalization_kind,
         )
-    elif project is not None and dataset.project is None:
-        dataset = client.datasets.update(dataset, project=project)
+    else:
+        dataset = in_project(client, dataset, project)
     there = _blocks_if_awaited(client, dataset)
     if there is not None:
         put_blocks(client, dataset, file, there, progress=progress)
@@ -117,6 +117,8 @@ def import_dataset(
             text_normalization_kind=text_normalization_kind,
             content_url=content_url,
         )
+    else:
+        dataset = in_project(client, dataset, project)
     return client.wait(dataset, timeout=timeout, progress=progress) if wait else dataset
 
 
@@ -135,6 +137,13 @@ def find_dataset(
         if found and failed_count:
             raise _refused_before(min(found, key=by_age))
     return None
+
+
+def in_project(client: SpeechClient, dataset: Dataset, project: Thing | None) -> Dataset:
+    """A data set that was found, put into ``project`` where it is in none."""
+    if project is None or dataset.project is not None:
+        return dataset
+    return client.datasets.update(dataset, project=project)
 
 
 def name_with(display_name: str, fingerprint: str) -> str:

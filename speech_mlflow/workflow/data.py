@@ -17,7 +17,7 @@ from speech_mlflow.errors import CorpusError, DataError
 from speech_mlflow.progress import Progress
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.service.entities import Dataset, Record, id_of
-from speech_mlflow.service.upload import find_dataset, import_dataset, upload_dataset
+from speech_mlflow.service.upload import find_dataset, import_dataset, in_project, upload_dataset
 from speech_mlflow.tracking.dataset import SpeechDataset
 from speech_mlflow.tracking.loading import read_dataset
 
@@ -111,7 +111,7 @@ def upload(
         speech, kind=corpus.kind, locale=corpus.locale, display_name=corpus.name, fingerprint=corpus.fingerprint
     )
     if known is not None and known.status == "Succeeded":
-        return known
+        return in_project(speech, known, project)
     with tempfile.TemporaryDirectory(prefix="speech-mlflow-") as folder:
         return upload_dataset(
             speech,

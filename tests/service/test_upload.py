@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 
+from speech_mlflow.corpus import read_corpus
 from speech_mlflow.errors import DataError, OperationFailedError, PermissionDeniedError, SettingsError
 from speech_mlflow.progress import ProgressEvent
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.service.upload import BLOCK, block_id_of, import_dataset, name_with, upload_dataset
+from speech_mlflow.workflow.data import upload as upload_corpus
 from tests.service.block_service import BlockService
 from tests.service.scripted import Reply, Request, ScriptedServer
 
@@ -238,6 +240,20 @@ def test_a_data_set_that_is_found_is_put_into_the_project(speech: SpeechClient, 
     upload_dataset(speech, archive, **SORT)
     upload_dataset(speech, archive, project="my-project", **SORT)
     assert service.datasets[0]["project"] == {"self": service.server.api("/projects/my-project")}
+    speech.datasets.delete("id-0")
+    for project in (None, "my-project"):
+        import_dataset(speech, "https://files.example/1.zip", wait=False, project=project, **SORT)
+    assert [one["project"] for one in service.datasets] == [{"self": service.server.api("/projects/my-project")}]
+
+
+def test_so_is_a_corpus_that_was_uploaded_before_there_was_a_project(
+    speech: SpeechClient, service: BlockService, tmp_path: Path
+) -> None:
+    (tmp_path / "terms.txt").write_text("take two tablets\nrest\n")
+    corpus = read_corpus(tmp_path / "terms.txt", locale="en-US")
+    upload_corpus(speech, corpus)
+    assert upload_corpus(speech, corpus, project="my-project").project is not None
+    assert len(service.puts) == 1
 
 
 @pytest.mark.parametrize(
