@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from speech_mlflow.errors import AuthenticationError, SettingsError
+from speech_mlflow.errors import AuthenticationError, ServiceError, SettingsError, TransportError
 
 KEY_HEADER = "Ocp-Apim-Subscription-Key"
 _HEADER_SAFE = re.compile(r"[!-~]+")
@@ -111,7 +111,7 @@ class TokenCredential:
                 self._endpoint_scope = scope
 
     def headers(self) -> Mapping[str, str]:
-        """A bearer token. Raises `AuthenticationError` where none is to be had."""
+        """A bearer token. Raises `AuthenticationError` where none is to be had, `TransportError` where nobody answered."""
         return self._bearer(None)
 
     def refresh(self, challenge: str | None) -> Mapping[str, str]:
@@ -152,9 +152,13 @@ def as_credential(credential: Credential | AzureTokenCredential | SecretStr | st
     )
 
 
-def _no_token(error: Exception) -> AuthenticationError:
+def _no_token(error: Exception) -> ServiceError:
     """What went wrong inside azure-identity, in its first line: the rest is a report on every member of the chain."""
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+
     lines = str(error).strip().splitlines() or [type(error).__name__]
+    if isinstance(error, ServiceRequestError | ServiceResponseError):
+        return TransportError(f"Microsoft Entra ID cannot be reached: {lines[0][:300]}", hint="check the network")
     return AuthenticationError(
         f"no Microsoft Entra token: {lines[0][:300]}",
         status=401,

@@ -231,6 +231,8 @@ class Transport:
                         raise httpx.ReadTimeout("the answer did not end in time")
             finally:
                 response.close()
+        except TransportError as error:  # no token, so the request stayed here
+            raise CallFailed(error, Failure.NOT_SENT) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             # from None: frames and requests of httpx hold headers and full URLs
             raise _lost(request, error, started) from None

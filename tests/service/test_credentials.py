@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 from pydantic import SecretStr
 
-from speech_mlflow.errors import AuthenticationError, SettingsError
+from speech_mlflow.errors import AuthenticationError, SettingsError, TransportError
 from speech_mlflow.service import KeyCredential, SpeechClient, TokenCredential
+from speech_mlflow.service.entities import Dataset
+from tests.service.conftest import JumpingClock
 from tests.service.scripted import Reply, Request, ScriptedServer
 
 ID = "11111111-2222-3333-4444-555555555555"
@@ -143,6 +146,24 @@ def test_an_identity_that_gives_no_token_is_explained(server: ScriptedServer) ->
     assert "forty lines" not in str(caught.value)
     assert "az login" in str(caught.value.hint)
     assert server.requests == []
+
+
+def test_an_outage_of_the_sign_in_is_survived(server: ScriptedServer, clock: JumpingClock) -> None:
+    class Away(Identity):
+        def get_token(self, *scopes: str, **options: Any) -> Token:
+            token = super().get_token(*scopes, **options)
+            if clock.monotonic() < 300:
+                raise ServiceRequestError("login.microsoftonline.com: Name or service not known")
+            return token
+
+    server.script(Reply(200, {"self": server.api(f"/datasets/{ID}"), "status": "Succeeded"}))
+    with SpeechClient(server.url, Away(), timing=clock.timing()) as speech:
+        with pytest.raises(TransportError, match="Entra ID cannot be reached: login"):
+            speech.datasets.create(kind="Language", display_name="d", locale="en-US")
+        assert server.requests == []
+        waiting = Dataset.model_validate({"self": server.api(f"/datasets/{ID}"), "status": "Running"})
+        assert speech.wait(waiting).status == "Succeeded"
+    assert clock.monotonic() > 300
 
 
 def test_a_malformed_token_never_reaches_the_wire(server: ScriptedServer) -> None:
