@@ -91,11 +91,12 @@ def ensure_project(speech: SpeechClient, settings: Settings) -> str | None:
     if settings.project is None:
         return None
     from speech_mlflow.service import filters
+    from speech_mlflow.service.entities import by_age
 
     wanted = filters.eq("displayName", settings.project) & filters.eq("locale", settings.locale)
-    found = sorted(speech.projects.list(wanted), key=lambda project: (str(project.created_date_time), project.id))
-    if found:
-        return found[0].id
+    found = min(speech.projects.list(wanted), key=by_age, default=None)
+    if found is not None:
+        return found.id
     made = speech.projects.create(
         display_name=settings.project,
         locale=settings.locale,

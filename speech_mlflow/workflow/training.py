@@ -13,7 +13,7 @@ from speech_mlflow.errors import NotFoundError
 from speech_mlflow.progress import Progress
 from speech_mlflow.service import SpeechClient, filters
 from speech_mlflow.service.choose import choose_base_model
-from speech_mlflow.service.entities import API_VERSION, BaseModel, CustomModel
+from speech_mlflow.service.entities import API_VERSION, BaseModel, CustomModel, by_age
 from speech_mlflow.tracking import models, runs, tags
 from speech_mlflow.tracking.refusal import explained
 from speech_mlflow.tracking.runs import Begun, Measured, Work
@@ -217,7 +217,7 @@ def _find(training: _Training, begun: Begun) -> CustomModel | None:
             log.warning("model %s of the open run %s is no more in the service", known, begun.id)
     named = models_.list(filters.eq("displayName", _name_for(training, begun)))
     proven = [model for model in named if _proof(model) == training.key]
-    return min(proven, key=lambda model: (str(model.created_date_time), model.id), default=None)
+    return min(proven, key=by_age, default=None)
 
 
 def _create(training: _Training, begun: Begun, uploaded: Sequence[Uploaded]) -> CustomModel:
