@@ -7,6 +7,7 @@ that opens them, so no repr shows them.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal, TypeVar
@@ -29,6 +30,13 @@ _NO_DATE = datetime.max.replace(tzinfo=timezone.utc)
 def _sentinel(value: object) -> object:
     """None for the service's -1."""
     return None if value in (-1, -1.0) else value
+
+
+def _texts(value: object) -> object:
+    """Properties from the time when the service took other values than strings, as strings."""
+    if not isinstance(value, dict):
+        return value
+    return {name: one if isinstance(one, str) else json.dumps(one) for name, one in value.items() if one is not None}
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -54,6 +62,12 @@ class Record(pydantic.BaseModel):
         protected_namespaces=(),
         hide_input_in_errors=True,  # an input may hold a secret
     )
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        """A field that is null is one that is not there."""
+        return {name: one for name, one in value.items() if one is not None} if isinstance(value, dict) else value
 
     def to_json(self) -> dict[str, Any]:
         """The record as the service writes it: camelCase names, fields that are None left out."""
@@ -85,7 +99,7 @@ class Entity(Record):
     locale: str | None = None
     created_date_time: Moment | None = None
     last_action_date_time: Moment | None = None
-    custom_properties: dict[str, str] | None = None
+    custom_properties: Annotated[dict[str, str] | None, BeforeValidator(_texts)] = None
     project: EntityReference | None = None
     status: Status | None = None
 

@@ -24,6 +24,7 @@ from speech_mlflow.service.entities import (
     EvaluationProperties,
     File,
     ModelFile,
+    UploadedBlocks,
     by_age,
 )
 from speech_mlflow.service.resource import CREATE_ID
@@ -303,6 +304,23 @@ def test_the_token_error_rate_is_made_from_counts() -> None:
     properties = EvaluationProperties.model_validate({**wire, "tokenErrorRate2": 0.1212, "tokenCount1": -1})
     assert properties.token_error_rate(2) == 20 / 165
     assert properties.token_error_rate(1) is None
+
+
+def test_a_null_is_a_field_that_is_not_there() -> None:
+    assert UploadedBlocks.model_validate({"committedBlocks": None, "uncommittedBlocks": None}).to_json() == {
+        "committedBlocks": [],
+        "uncommittedBlocks": [],
+    }
+
+
+def test_properties_that_are_no_strings_do_not_hide_an_entity() -> None:
+    """The service took them once (and refuses them now), so old entities may have them."""
+    odd = {"retryCount": 3, "done": True, "gone": None, "team": "clinic"}
+    assert Dataset.model_validate({"customProperties": odd}).custom_properties == {
+        "retryCount": "3",
+        "done": "true",
+        "team": "clinic",
+    }
 
 
 def test_a_time_without_a_zone_is_in_utc_and_all_can_be_compared() -> None:
