@@ -40,6 +40,12 @@ SETTINGS_OPTIONS = {
 }
 
 
+UNBOUNDED = 100_000
+"""More columns than a line has."""
+FEW = 4
+"""So many columns are folded where they must be: as a table they are easier to read than as blocks."""
+
+
 @dataclass
 class App:
     """The settings, connections and output of one command."""
@@ -159,19 +165,31 @@ def entity(record: Entity) -> dict[str, Any]:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> None:
-    """Print rows under column heads; columns named in ``right`` are set to the right."""
+    """Print rows under column heads; columns named in ``right`` are set to the right.
+
+    In a log or a pipe a row is one line, however wide. On a terminal that is too narrow for ids and other words of many columns
+    to stay whole, each row is a block with a line for each column.
+    """
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         drawn.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*("" if cell is None else str(cell) for cell in row))
-    console = Console()
-    if not console.is_terminal:  # a log or a pipe has no width to fold at
-        console = Console(width=200)
+    for row in cells:
+        drawn.add_row(*row)
+    console = Console(markup=False, emoji=False)  # names of data and models are no markup
+    needed = Measurement.get(console, console.options.update(max_width=UNBOUNDED), drawn)
+    if not console.is_terminal:
+        console.width = max(console.width, needed.maximum)
+    elif needed.minimum > console.width and len(columns) > FEW:
+        for row in cells:
+            click.echo()
+            fields({column: cell or None for column, cell in zip(columns, row, strict=True)})
+        return
     console.print(drawn)
 
 

@@ -46,7 +46,8 @@ def _bars() -> Iterator[Progress]:
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[note]}"))
+    texts = [TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}")]  # names are no markup
+    columns = (SpinnerColumn(), texts[0], BarColumn(bar_width=24), texts[1])
     with Bars(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
         tasks = {}
 

@@ -19,6 +19,7 @@ from speech_mlflow.emulator.options import StateProgress
 from tests.cli.contract import AFTER_THE_DEMO, CONTRACT, ELSEWHERE, missing
 from tests.cli.reference import difference
 from tests.cli.test_cli import run
+from tests.cli.tools import in_terminal
 from tests.cli.walking import ALL, GROUPS, LEAVES, options
 from tests.fixtures.emulator import RunningEmulator
 from tests.tools import require_tool
@@ -152,30 +153,6 @@ def test_progress_in_a_pipe_is_plain_lines_and_stdout_is_the_result_alone(emulat
     assert done.stderr == ""
     done = run(*common, cwd=tmp_path, SPEECH_MLFLOW_KEY=key)
     assert not set("\r\x1b") & set(done.stdout + done.stderr)
-
-
-def in_terminal(*arguments: str, cwd: Path, **environ: str) -> str:
-    """What a command writes to a terminal."""
-    import pty
-
-    parent, child = pty.openpty()
-    variables = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
-    variables |= {"TERM": "xterm-256color", "COLUMNS": "200", **environ}
-    command = [sys.executable, "-m", "speech_mlflow", *arguments]
-    with subprocess.Popen(command, stdin=child, stdout=child, stderr=child, cwd=cwd, env=variables) as process:
-        os.close(child)
-        written = b""
-        while True:
-            try:
-                piece = os.read(parent, 65536)
-            except OSError:  # how Linux says that the other end was closed
-                break
-            if not piece:
-                break
-            written += piece
-        process.wait(60)
-    os.close(parent)
-    return written.decode()
 
 
 COLORS = re.compile(r"\x1b\[(\d+;)*(3[0-7]|9[0-7]|38)(;\d+)*m")

@@ -1,0 +1,49 @@
+"""Tables and progress: names are shown as they are, in a pipe and on a terminal, wide or narrow."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli import run
+from tests.cli.tools import in_terminal, on_terminal
+
+ODD = "run [v2] :smile: [/x]"
+
+
+@pytest.fixture
+def transcripts(tmp_path: Path) -> tuple[str, str]:
+    """Files of references and of hypotheses for ``score``."""
+    (tmp_path / "ref.trn").write_text("take two tablets (a-1)\n")
+    (tmp_path / "hyp.trn").write_text("take too tablets (a-1)\n")
+    return "ref.trn", "hyp.trn"
+
+
+def test_a_name_in_a_table_is_shown_as_it_is(transcripts: tuple[str, str], tmp_path: Path) -> None:
+    assert ODD in run("score", *transcripts, "--name", ODD, cwd=tmp_path).stdout
+    assert ODD in in_terminal("score", *transcripts, "--name", ODD, cwd=tmp_path)
+
+
+def test_a_name_in_a_bar_of_progress_is_shown_as_it_is(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from speech_mlflow.cli.progress import show\n"
+        "from speech_mlflow.progress import ProgressEvent\n"
+        "with show() as progress:\n"
+        f"    progress(ProgressEvent({ODD!r}, 1, 2, 'files', 'note {ODD}'))\n"
+    )
+    shown = on_terminal([sys.executable, str(program)], cwd=tmp_path)
+    assert shown.count(ODD) >= 2
+    assert "Error" not in shown
+
+
+def test_a_row_in_a_pipe_is_one_line_and_on_a_narrow_terminal_a_block(transcripts: tuple[str, str], tmp_path: Path) -> None:
+    long = "x" * 300
+    piped = run("score", *transcripts, "--name", long, cwd=tmp_path).stdout.splitlines()
+    (line,) = [line for line in piped if "33.3 %" in line]
+    assert long in line
+    narrow = in_terminal("score", *transcripts, "--name", "y" * 50, cwd=tmp_path, COLUMNS="60").splitlines()
+    assert [line.split() for line in narrow if "y" * 50 in line] == [["model", "y" * 50]]
+    assert ["words", "3"] in [line.split() for line in narrow]
