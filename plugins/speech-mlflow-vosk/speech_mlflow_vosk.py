@@ -11,7 +11,6 @@ import datetime
 import importlib.metadata
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -114,7 +113,6 @@ class VoskRecognizer:
         """Recognise one recording; what Vosk cuts at pauses is joined again."""
         from speech_mlflow.emulator.engine import SAMPLE_RATE, Hypothesis, Recognition, Word
 
-        began = time.perf_counter()
         ctypes.CDLL(None).srand(0)  # Kaldi dithers with it: otherwise words and confidences differ from one time to the next
         decoder = self._vosk.KaldiRecognizer(self._model, SAMPLE_RATE)
         decoder.SetWords(True)
@@ -126,10 +124,10 @@ class VoskRecognizer:
         )
         seconds = len(pcm) / 2 / SAMPLE_RATE
         if not words:
-            return Recognition((), seconds, time.perf_counter() - began)
+            return Recognition((), seconds)
         confidence = sum(word.confidence for word in words) / len(words)
         best = Hypothesis(" ".join(word.text for word in words), confidence, words)
-        return Recognition((best,), seconds, time.perf_counter() - began)
+        return Recognition((best,), seconds)
 
 
 def _made(path: Path) -> datetime.date:

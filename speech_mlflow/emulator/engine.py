@@ -46,7 +46,6 @@ class Recognition:
 
     nbest: tuple[Hypothesis, ...]
     audio_seconds: float
-    compute_seconds: float
 
     @property
     def lexical(self) -> str:

@@ -112,7 +112,7 @@ def _score(
     tally, counted, files = Tally(), False, []
     for utterance in utterances:
         outcome = heard[utterance["name"]]
-        recognition = outcome if isinstance(outcome, Recognition) else Recognition((), utterance["milliseconds"] / 1000, 0.0)
+        recognition = outcome if isinstance(outcome, Recognition) else Recognition((), utterance["milliseconds"] / 1000)
         result = transcription_json(utterance["name"], recognition, writer, show_time(core.now()), words=True)
         reference = utterance["text"]
         if reference:

@@ -190,7 +190,7 @@ def recognition_from_json(value: Mapping[str, Any]) -> Recognition:
         Hypothesis(item["lexical"], item["confidence"], tuple(Word(**word) for word in item["words"]))
         for item in value["nbest"]
     )
-    return Recognition(nbest, value["audio_seconds"], value["compute_seconds"])
+    return Recognition(nbest, value["audio_seconds"])
 
 
 def created_time(model: BaseModel) -> datetime.datetime:

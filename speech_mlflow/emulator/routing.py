@@ -78,12 +78,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """One response. ``body`` is JSON (None: empty), or bytes of ``content_type``."""
+    """One response. ``body`` is JSON; None: empty."""
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    content_type: str = JSON
 
 
 Handler = Callable[[Call], Answer]

@@ -112,7 +112,6 @@ class Event:
     hook: str
     event: str
     entity: str
-    due: float
     tries: int
     detail: Mapping[str, Any] = field(default_factory=dict)
     seq: int = 0
@@ -398,8 +397,7 @@ class Store:
         """Calls whose time has come."""
         rows = self._rows("SELECT * FROM events WHERE due <= ? ORDER BY seq", now)
         return [
-            Event(row["hook"], row["event"], row["entity"], row["due"], row["tries"], json.loads(row["detail"]), row["seq"])
-            for row in rows
+            Event(row["hook"], row["event"], row["entity"], row["tries"], json.loads(row["detail"]), row["seq"]) for row in rows
         ]
 
     def delay_event(self, event: Event, due: float) -> None:

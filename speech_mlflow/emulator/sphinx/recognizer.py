@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -51,14 +50,13 @@ class SphinxRecognizer:
 
     def transcribe(self, pcm: bytes) -> Recognition:
         """Recognise 16 kHz mono 16-bit samples of any length; silence and empty audio give no reading."""
-        began = time.process_time()  # of the processor: on a busy machine, time on the clock says nothing
         flags = speech_flags(pcm)
         parts: list[tuple[Hypothesis, ...]] = []
         if has_speech(pcm, flags):
             for first, last in chunks(pcm, flags):
                 readings = self._decode(pcm[first:last])
                 parts.append(tuple(_shift(reading, pcm_seconds(pcm[:first])) for reading in readings))
-        return Recognition(_join([part for part in parts if part]), pcm_seconds(pcm), time.process_time() - began)
+        return Recognition(_join([part for part in parts if part]), pcm_seconds(pcm))
 
     def _decode(self, pcm: bytes) -> tuple[Hypothesis, ...]:
         decoder = self._decoder

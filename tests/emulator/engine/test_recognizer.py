@@ -34,7 +34,6 @@ def test_words_have_times_and_confidences(recognizer: Recognizer, recordings: li
         assert 0 <= word.confidence <= 1
     assert 0 < ends[-1] <= heard.audio_seconds == len(recordings[0]) / 32_000
     assert best.confidence == pytest.approx(np.mean([word.confidence for word in best.words]))
-    assert heard.compute_seconds > 0
 
 
 def test_readings_differ_and_fall_in_confidence(recognizer: Recognizer, recordings: list[bytes]) -> None:

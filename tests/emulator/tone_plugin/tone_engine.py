@@ -82,7 +82,7 @@ class ToneRecognizer:
                 start = None
         lexical = " ".join(word.text for word in heard)
         nbest = (Hypothesis(lexical, 0.9, tuple(heard)),) if heard else ()
-        return Recognition(nbest, len(samples) / SAMPLE_RATE, 0.0)
+        return Recognition(nbest, len(samples) / SAMPLE_RATE)
 
     def _word(self, samples: np.ndarray, start: int, end: int) -> Word:
         spectrum = np.abs(np.fft.rfft(samples[start:end], n=SAMPLE_RATE))
@@ -95,7 +95,7 @@ class DeafRecognizer:
 
     def transcribe(self, pcm: bytes) -> Recognition:
         """Nothing."""
-        return Recognition((), len(pcm) / 2 / SAMPLE_RATE, 0.0)
+        return Recognition((), len(pcm) / 2 / SAMPLE_RATE)
 
 
 class ToneEngine:
