@@ -318,8 +318,8 @@ def base_url(text: str, what: str, *, drop: str = "") -> str:
     elif parts.scheme == "http" and not is_loopback(text):
         problem = "is http: without encryption the credential could be read on the way"
     if problem:
-        shown = quiet(text) if parts.hostname else "what is given"
-        raise SettingsError(f"{what} ({shown}) {problem}", hint="the Azure portal shows it under Keys and Endpoint")
+        shown = f" ({quiet(text)})" if parts.hostname else ""  # what is no URL may be a key in the wrong place
+        raise SettingsError(f"{what}{shown} {problem}", hint="the Azure portal shows it under Keys and Endpoint")
     path = parts.path.rstrip("/")
     path = path[: -len(drop)] if drop and path.endswith(drop) else path
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"

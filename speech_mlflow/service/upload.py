@@ -125,18 +125,20 @@ def import_dataset(
 def find_dataset(
     client: SpeechClient, *, kind: str, locale: str, display_name: str, fingerprint: str, failed_count: bool = True
 ) -> Dataset | None:
-    """The oldest usable data set with that content, whatever its name. Raises `OperationFailedError` where all have failed,
-    unless those do not count."""
+    """The oldest data set with that content, whatever its name: of those that are imported, else of those that are on their way.
+    Raises `OperationFailedError` where all have failed, unless those do not count."""
     by_name = filters.eq("displayName", name_with(display_name, fingerprint))
     same_sort = filters.eq("locale", locale) & filters.eq("kind", kind)
+    found: list[Dataset] = []
     for condition in (by_name, same_sort):  # one request for most; all of its sort only before an upload
         found = _matching(client, condition, kind, locale, fingerprint)
-        usable = [one for one in found if one.status != "Failed"]
-        if usable:
-            return min(usable, key=by_age)
-        if found and failed_count:
-            raise _refused_before(min(found, key=by_age))
-    return None
+        imported = [one for one in found if one.status == "Succeeded"]
+        if imported:
+            return min(imported, key=by_age)
+    usable = [one for one in found if one.status != "Failed"]
+    if found and not usable and failed_count:
+        raise _refused_before(min(found, key=by_age))
+    return min(usable, key=by_age, default=None)
 
 
 def in_project(client: SpeechClient, dataset: Dataset, project: Thing | None) -> Dataset:

@@ -109,6 +109,21 @@ def test_content_that_was_refused_before_is_not_uploaded_again(
     assert upload_dataset(speech, archive, **SORT).status == "Succeeded"
 
 
+@pytest.mark.parametrize("status", ["Failed", "NotStarted"])
+def test_what_was_imported_goes_before_what_failed_or_waits(
+    speech: SpeechClient, service: BlockService, archive: Path, status: str
+) -> None:
+    """An older attempt under the same name came to nothing; somebody else's, under another, did not."""
+    mark = {"customProperties": {"fingerprint": FINGERPRINT}, "kind": "Acoustic", "locale": "en-US"}
+    for id, name, state in (("old", "train", status), ("theirs", "my copy", "Succeeded")):
+        own = service.server.api(f"/datasets/{id}")
+        made = f"2026-02-0{1 if id == 'old' else 2}T12:00:00Z"
+        shown = {"self": own, "displayName": name_with(name, FINGERPRINT), "status": state, "createdDateTime": made}
+        service.datasets.append({**mark, **shown})
+    assert upload_dataset(speech, archive, **SORT).id == "theirs"
+    assert service.puts == []
+
+
 def test_an_interrupted_upload_is_taken_up_where_it_stopped(speech: SpeechClient, service: BlockService, archive: Path) -> None:
     arrived: list[Request] = []
 
