@@ -221,7 +221,7 @@ class _Server:
                 except Problem as problem:
                     return self._respond(problem)
                 except ClientDisconnect:
-                    raise
+                    return Response()  # nobody is there to read it
                 except (OSError, sqlite3.OperationalError) as error:
                     log.exception("%s %s", request.method, request.url.path)
                     message = cannot_write(self.core.options.state_dir, error)

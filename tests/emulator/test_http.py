@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
+from speech_mlflow.emulator.app import create_app
+from speech_mlflow.emulator.core import Emulator
+from speech_mlflow.emulator.options import Options
 from tests.emulator.conftest import create, error_of, id_of
 from tests.fixtures.emulator import RunningEmulator, StartEmulator
 
@@ -275,6 +280,25 @@ def test_a_body_that_is_too_large(service: RunningEmulator) -> None:
     body = b'{"displayName": "' + b"x" * (5 << 20) + b'"}'
     answer = service.api.post("/projects", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_error_of_the_service(tmp_path: Path) -> None:
+    core = Emulator(Options(tmp_path, SecretStr("k")))
+    arriving: list[dict[str, Any]] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, Any]:
+        return arriving.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    headers = [(b"host", b"a"), (b"content-type", b"application/json"), (b"ocp-apim-subscription-key", b"k")]
+    scope = {"type": "http", "method": "POST", "path": "/speechtotext/projects", "headers": headers, "server": ("a", 80)}
+    query = {"query_string": b"api-version=2025-10-15", "scheme": "http"}
+    asyncio.run(create_app(core)({**scope, **query}, receive, send))  # type: ignore[arg-type]
+    assert arriving == []
+    assert core.store.entities("projects") == []
+    core.stop()
 
 
 def test_coverage_names_what_is_missing_with_its_reason() -> None:
