@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,7 @@ import click
 
 from speech_mlflow.cli.main import of_run
 from speech_mlflow.cli.redact import hide, secrets_in
-from speech_mlflow.errors import SettingsError
+from speech_mlflow.errors import SettingsError, TrackingError
 from speech_mlflow.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ UNBOUNDED = 100_000
 """More columns than a line has."""
 FEW = 4
 """So many columns are folded where they must be: as a table they are easier to read than as blocks."""
+PATIENCE_SECONDS = 5.0
+"""How long an MLflow server may take to start."""
 
 
 @dataclass
@@ -61,17 +64,32 @@ class App:
 
         return self._stack.enter_context(connect(self.settings))
 
-    def mlflow(self) -> MlflowClient:
-        """A client of the MLflow store and registry."""
+    def mlflow(self, *, patient: bool = False) -> MlflowClient:
+        """A client of the MLflow store and registry. ``patient`` is who goes on by itself once a server is there."""
         from speech_mlflow.connection import mlflow_client
 
+        if not patient:
+            self.reach_mlflow()
         return mlflow_client(self.settings)
 
     def mlflow_options(self) -> dict[str, Any]:
         """Where MLflow is, as the use cases take it."""
         from speech_mlflow.connection import mlflow_options
 
+        self.reach_mlflow()
         return mlflow_options(self.settings)
+
+    def reach_mlflow(self) -> None:
+        """TrackingError where no MLflow server takes connections: MLflow's own client says so after four minutes."""
+        for uri in dict.fromkeys((self.settings.tracking_uri, self.settings.registry_uri or self.settings.tracking_uri)):
+            reason = _not_connected(uri) if uri.startswith(("http://", "https://")) else None
+            if reason:
+                from speech_mlflow.tracking.store import public
+
+                raise TrackingError(
+                    f"the MLflow server {public(uri)} cannot be reached: {reason}",
+                    hint="start the server, or correct --tracking-uri",
+                )
 
     def project(self, speech: SpeechClient) -> str | None:
         """The id of the project named in the settings, made where it is missing; None where none is named."""
@@ -90,14 +108,14 @@ class App:
     def emit(self, document: Any, human: Callable[[], None]) -> None:
         """Print the result: one JSON document under ``--json``, otherwise what ``human`` prints."""
         if self.json:
-            click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False), file=self.out)
+            click.echo(_json(document, indent=2), file=self.out)
         else:
             human()
 
     def emit_line(self, document: Any, human: Callable[[], None]) -> None:
         """Print one of many results: a JSON document on a line of its own under ``--json``."""
         if self.json:
-            click.echo(json.dumps(document, default=str, ensure_ascii=False), file=self.out)
+            click.echo(_json(document), file=self.out)
         else:
             human()
 
@@ -118,6 +136,18 @@ class App:
     def close(self) -> None:
         """Close what was opened."""
         self._stack.close()
+
+
+def _not_connected(url: str) -> str | None:
+    """Why there is no connection to a server, which may be about to start."""
+    from speech_mlflow.cli.checks import cannot_connect
+
+    end = time.monotonic() + PATIENCE_SECONDS
+    while reason := cannot_connect(url):
+        if time.monotonic() > end:
+            return reason
+        time.sleep(0.5)
+    return None
 
 
 class DataArgument(click.Path):
@@ -202,5 +232,20 @@ def fields(document: Mapping[str, object]) -> None:
 
 
 def percent(rate: float | None) -> str:
-    """A rate in percent with one decimal; empty where there is none."""
-    return "" if rate is None else f"{100 * rate:.1f} %"
+    """A rate in percent with one decimal; empty where there is none, ∞ for errors without a reference word."""
+    if rate is None or math.isnan(rate):
+        return ""
+    return "∞" if math.isinf(rate) else f"{100 * rate:.1f} %"
+
+
+def _json(document: Any, indent: int | None = None) -> str:
+    return json.dumps(_finite(document), indent=indent, default=str, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity, which is the rate of errors without a reference word: null in its place."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, (list, tuple)) else value

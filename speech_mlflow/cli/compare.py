@@ -88,7 +88,7 @@ def _groups(compared: RunComparison, column: str) -> dict[str, Any]:
         label: {
             "utterances": total.utterances,
             "words": total.words,
-            "wer": {name: _finite(by_label[label].wer) for name, by_label in totals.items()},
+            "wer": {name: by_label[label].wer for name, by_label in totals.items()},
             "interval": {name: _ends(found.get(label)) for name, found in intervals.items()},
         }
         for label, total in first.by_group(column).items()
@@ -106,8 +106,8 @@ def _model(compared: RunComparison, one: ComparedModel) -> dict[str, Any]:
         "model_id": one.model_id,
         "run_id": one.run_id,
         "wer": one.wer,
-        "wer_recomputed": _finite(one.score.wer),
-        "interval": [_finite(interval.low), _finite(interval.high)],
+        "wer_recomputed": one.score.wer,
+        "interval": [interval.low, interval.high],
         "interval_method": interval.method,
         "words": one.score.words,
         "substitutions": one.score.substitutions,
@@ -124,7 +124,7 @@ def _pair(compared: RunComparison, pair: Comparison, show: int) -> dict[str, Any
     return {
         "models": list(pair.names),
         "verdict": compared.table.verdict(pair.names),
-        **{name: _finite(value) for name, value in pair.summary().items()},
+        **pair.summary(),
         "p_value_corrected": compared.table.p_values[pair.names],
         "mapsswe_segments": pair.mapsswe.segments,
         "mapsswe_p_value_corrected": compared.table.mapsswe_p_values[pair.names],
@@ -146,13 +146,8 @@ def _changed(pair: Comparison, one: ChangedUtterance) -> dict[str, Any]:
     }
 
 
-def _ends(interval: Interval | None) -> list[float | None] | None:
-    return None if interval is None else [_finite(interval.low), _finite(interval.high)]
-
-
-def _finite(value: float) -> float | None:
-    """JSON knows no infinity, which is the rate of errors without a reference word."""
-    return value if math.isfinite(value) else None
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
 
 
 def _show(compared: RunComparison, show: int) -> None:
@@ -215,8 +210,8 @@ def _show_pairs(document: dict[str, Any]) -> None:
         click.echo(f"p values are corrected (Holm) for {len(document['comparisons'])} comparisons")
     for pair in document["comparisons"]:
         click.echo(pair["verdict"])
-        for note in pair["notes"]:
-            click.echo(f"  note: {note}")
+    for note in document["comparisons"][0]["notes"]:  # the same for all
+        click.echo(f"  note: {note}")
 
 
 def _show_groups(document: dict[str, Any], names: list[str]) -> None:
@@ -232,7 +227,7 @@ def _show_groups(document: dict[str, Any], names: list[str]) -> None:
                     line["utterances"],
                     line["words"],
                     *(percent(line["wer"][name]) for name in names),
-                    *(_difference(line["wer"][names[0]], line["wer"][name]) for name in names[1:]),
+                    *(points(line["wer"][name] - line["wer"][names[0]]) for name in names[1:]),
                 )
                 for label, line in labels.items()
                 if label in largest
@@ -288,10 +283,6 @@ def _contaminated(compared: RunComparison) -> list[str]:
     return [f"in the training data of {label}: {describe(one, compared.scores[label])}" for label, one in found.items()]
 
 
-def points(value: float | None) -> str:
-    """A difference of rates in percentage points."""
-    return "" if value is None else f"{100 * value:+.1f}".replace("-", "−")
-
-
-def _difference(first: float | None, second: float | None) -> str:
-    return "" if first is None or second is None else points(second - first)
+def points(value: float) -> str:
+    """A difference of rates in percentage points; empty where both are infinite."""
+    return "" if math.isnan(value) else f"{100 * value:+.1f}".replace("-", "−").replace("inf", "∞")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -195,8 +194,8 @@ def _document(scores: Mapping[str, Score], comparison: ComparisonTable | None, b
         models.append(
             {
                 "model": name,
-                **{measure: _finite(value) for measure, value in one.summary().items()},
-                "interval": [_finite(interval.low), _finite(interval.high)],
+                **one.summary(),
+                "interval": [interval.low, interval.high],
                 "interval_method": interval.method,
                 "groups": {
                     column: {label: _group(total) for label, total in one.by_group(column).items()} for column in one.groups
@@ -219,13 +218,8 @@ def _document(scores: Mapping[str, Score], comparison: ComparisonTable | None, b
     return {"normalizer": next(iter(scores.values())).normalizer.label, "models": models, "comparisons": pairs}
 
 
-def _finite(value: float) -> float | None:
-    """JSON knows no infinity, which is the rate of errors without a reference word."""
-    return value if math.isfinite(value) else None
-
-
 def _group(total: Any) -> dict[str, Any]:
-    return {"wer": _finite(total.wer), "utterances": total.utterances, **{name: getattr(total, name) for name in COUNTS}}
+    return {"wer": total.wer, "utterances": total.utterances, **{name: getattr(total, name) for name in COUNTS}}
 
 
 def _show(scores: Mapping[str, Score], comparison: ComparisonTable | None, bootstrap: tuple[int, int]) -> None:
@@ -258,4 +252,4 @@ def _show(scores: Mapping[str, Score], comparison: ComparisonTable | None, boots
     if comparison is not None:
         for (first, second), pair in comparison.pairs.items():
             click.echo(f"{second} against {first}: p {comparison.p_values[first, second]:.3g} after correction")
-            click.echo(str(pair))
+            click.echo("\n".join([comparison.verdict((first, second)), *pair.details()]))

@@ -26,7 +26,7 @@ from speech_mlflow.settings import Settings
 from speech_mlflow.tracking import mlmodel, runs, tables, tags, values
 from speech_mlflow.tracking.runs import Measured
 from speech_mlflow.tracking.store import Store
-from speech_mlflow.workflow.measuring import Audio, measure, no_audio
+from speech_mlflow.workflow.measuring import Audio, measure, no_audio, rising
 
 FOLDER = "speech"
 TABLE = f"{FOLDER}/utterances.json"
@@ -218,14 +218,14 @@ def _log(run_id: str, done: Evaluated, metrics: dict[str, float], measured: Sequ
         title=f"{name}: {len(scored)} utterances",
         audio=None if done.audio is no_audio else done.audio,
         metadata={"locale": done.locale},
-        extra_columns={column: [str(cell) for cell in cells] for column, cells in columns.items()},
+        extra_columns=columns,
     )
     images = {f"{FOLDER}/figures/{figure}.svg": image for figure, image in figures({name: scored}).items()}
     files: dict[str, str | bytes] = {TABLE: table, REPORT: report, **images}
     for evaluator, output in outputs.items():
         files |= {f"{FOLDER}/evaluators/{evaluator}/{file}": content for file, content in output.artifacts.items()}
     runs.log_files(store, run_id, files)
-    run = store.client.get_run(run_id)
+    run, higher = store.client.get_run(run_id), rising(outputs)
     runs.log(
         store,
         run_id,
@@ -233,6 +233,7 @@ def _log(run_id: str, done: Evaluated, metrics: dict[str, float], measured: Sequ
         run_tags={
             tables.LOGGED_ARTIFACTS: tables.mark(run.data.tags.get(tables.LOGGED_ARTIFACTS), [TABLE]),
             tags.FAILED_EVALUATORS: json.dumps({one.name: one.reason for one in done.failures}) if done.failures else None,
+            tags.GREATER_IS_BETTER: json.dumps(list(map(values.name, higher))) if higher else None,
             tags.NORMALIZER: scored.normalizer.label,
         },
     )

@@ -93,6 +93,6 @@ def segment_errors(first: Edits, second: Edits) -> tuple[Int64Array, Int64Array]
 def _different_references(first: Score, second: Score) -> list[int]:
     if first.references is None or second.references is None:
         return [int(i) for i in np.flatnonzero(first.arrays.words != second.arrays.words)]
-    if first.references == second.references:
+    if first.references == second.references and first.normalizer == second.normalizer:
         return []
     return [i for i in range(len(first)) if first.reference_words(i) != second.reference_words(i)]

@@ -57,12 +57,13 @@ class Comparison:
     @property
     def difference(self) -> float:
         """WER of the second less that of the first, as a fraction."""
-        return self.second.wer - self.first.wer
+        # not one rate less the other, which are both infinite where the references have no words
+        return rate(self.second.errors - self.first.errors, self.first.words)
 
     @property
     def relative_difference(self) -> float:
         """The difference as a share of the first WER."""
-        return self.difference / self.first.wer if self.first.wer else rate(self.difference, 0)
+        return rate(self.second.errors - self.first.errors, self.first.errors)
 
     @property
     def significant(self) -> bool:
@@ -150,16 +151,19 @@ class Comparison:
         return comparison_html(self)
 
     def __str__(self) -> str:
+        return "\n".join([self.verdict(), *self.details()])
+
+    def details(self) -> list[str]:
+        """What the verdict stands on, in lines, with what to beware of."""
         first, second = self.names
         lines = [
-            self.verdict(),
             f"WER {self.first.wer:.2%} ({first}) to {self.second.wer:.2%} ({second}): {self.difference:+.2%}, "
             f"between {self.interval.low:+.2%} and {self.interval.high:+.2%} "
             f"({self.interval.level:.0%}, drawn by {self.resampled_by})",
             f"MAPSSWE z {self.mapsswe.z:.2f}, p {self.mapsswe.p_value:.3g}; "
-            f"{self.better_count} utterances got better, {self.worse_count} worse",
+            f"{self.better_count} utterance{'' if self.better_count == 1 else 's'} got better, {self.worse_count} worse",
         ]
-        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+        return [*lines, *(f"Note: {note}" for note in self.notes)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,14 +189,19 @@ class ComparisonTable:
     def mapsswe_p_values(self) -> dict[tuple[str, str], float]:
         return self._adjusted([pair.mapsswe.p_value for pair in self.pairs.values()])
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to beware of, the same for all pairs: they are drawn alike."""
+        return next(iter(self.pairs.values())).notes
+
     def matrix(self) -> list[list[float]]:
         """Difference of WER: row name less column name."""
-        wer = [score.wer for score in self.scores.values()]
-        return [[row - column for column in wer] for row in wer]
+        scores = list(self.scores.values())
+        return [[rate(row.errors - column.errors, row.words) for column in scores] for row in scores]
 
     def best(self) -> str:
         """The name with the lowest WER, the earlier one among equals."""
-        return min(self.scores, key=lambda name: self.scores[name].wer)
+        return min(self.scores, key=lambda name: self.scores[name].errors)  # of the same words
 
     def significant(self, names: tuple[str, str]) -> bool:
         """Whether the difference of a pair is more than chance, after correction for the number of pairs."""
@@ -222,7 +231,7 @@ class ComparisonTable:
                 f"(between {pair.interval.low:+.2%} and {pair.interval.high:+.2%}), "
                 f"p {self.p_values[first, second]:.3g} after correction"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
 
 
 def compare(
@@ -256,7 +265,7 @@ def compare(
     method = f"bootstrap by {column}"
 
     def interval(samples: FloatArray) -> Interval:
-        return Interval(*statistics.percentiles(samples, level), level, method, units)
+        return Interval(*statistics.percentiles(samples, level, units), level, method, units)
 
     return Comparison(
         names,
@@ -270,7 +279,7 @@ def compare(
         column,
         resamples,
         seed,
-        _notes(column, labels, units),
+        _notes(column, labels, units, level),
     )
 
 
@@ -307,7 +316,7 @@ def wer_interval(
     column, labels = choose_groups(score, score, groups)
     values = np.column_stack([score.arrays.errors.astype(np.int64), score.arrays.words])
     sums, units = draw(values, labels, resamples, seed)
-    low, high = statistics.percentiles(statistics.ratios(sums[:, 0], sums[:, 1]), level)
+    low, high = statistics.percentiles(statistics.ratios(sums[:, 0], sums[:, 1]), level, units)
     return Interval(low, high, level, f"bootstrap by {column}", units)
 
 
@@ -334,17 +343,17 @@ def wer_intervals_by(
         inside = None if units is None else [units[row] for row in rows.tolist()]
         inside = None if inside is None or len(set(inside)) < 2 else inside
         sums, count = draw(values[rows], inside, resamples, seed)
-        low, high = statistics.percentiles(statistics.ratios(sums[:, 0], sums[:, 1]), level)
+        low, high = statistics.percentiles(statistics.ratios(sums[:, 0], sums[:, 1]), level, count)
         found[label] = Interval(low, high, level, f"bootstrap by {UTTERANCE if inside is None else drawn}", count)
     return found
 
 
-def _notes(column: str, labels: Sequence[str] | None, units: int) -> tuple[str, ...]:
+def _notes(column: str, labels: Sequence[str] | None, units: int, level: float) -> tuple[str, ...]:
     if labels is None:
-        return (f"only {units} utterances: the interval is rough",) if units < 30 else ()
+        return (f"only {units} utterance{'' if units == 1 else 's'}: the interval is rough",) if units < 30 else ()
     alone = f"draw by utterance (groups=False) to speak of these only and not of any {column}"
-    if statistics.least_p_value(units) > 1 - LEVEL:
+    if statistics.least_p_value(units) > 1 - level:
         return (f"only {units} different values of {column}, too few to tell a difference from chance: {alone}",)
     if units < FEW_GROUPS:
-        return (f"only {units} different values of {column}: the interval is rough, and rather too narrow",)
+        return (f"only {units} different values of {column}: the interval is rough",)
     return ()

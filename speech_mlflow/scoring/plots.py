@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from speech_mlflow.scoring.comparison import Comparison
+from speech_mlflow.scoring.comparison import ComparisonTable
 from speech_mlflow.scoring.scores import Score
 from speech_mlflow.scoring.statistics import Interval
 
@@ -84,15 +84,19 @@ def wer_plot(scores: Mapping[str, Score], intervals: Mapping[str, Interval]) -> 
     return _svg(axis, rows, len(scores) * _ROW, f"Word error rate with its {level:.0%} interval")
 
 
-def difference_plot(pairs: Sequence[Comparison]) -> Markup:
-    """The difference of WER of each pair of models with its interval; left of zero the second one is better."""
+def difference_plot(table: ComparisonTable) -> Markup:
+    """The difference of WER of each pair of models with its interval; left of zero the second one is better.
+
+    In colour is what is more than chance after correction for the number of pairs.
+    """
+    pairs = list(table.pairs.values())
     axis = Axis.over([value for pair in pairs for value in (pair.interval.low, pair.interval.high)])
     height = len(pairs) * _PAIR
     zero = Markup('<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" stroke="{2}"/>').format(axis.x(0.0), height, MUTED)
     rows = [zero]
     for row, pair in enumerate(pairs):
         y = _middle(row, _PAIR)
-        colour = INK if not pair.significant else KINDS[2][1] if pair.difference < 0 else KINDS[1][1]
+        colour = INK if not table.significant(pair.names) else KINDS[2][1] if pair.difference < 0 else KINDS[1][1]
         rows += [_label(y - 8, pair.names[1]), _label(y + 8, f"− {pair.names[0]}", MUTED)]
         rows += [_whisker(axis, y, pair.difference, pair.interval, colour), _number(y, f"{pair.difference:+.2%}")]
     return _svg(axis, rows, height, "Difference of word error rate with its interval; left of zero is better")

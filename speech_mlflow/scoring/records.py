@@ -20,10 +20,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def rate(errors: float, words: float) -> float:
-    """Errors per word: 0 where there are neither, infinite for errors without a reference word."""
+    """Errors per word: 0 where there are neither, infinite for errors without a reference word, of the sign that they have."""
     if words:
         return errors / words
-    return math.inf if errors else 0.0
+    return math.copysign(math.inf, errors) if errors else 0.0
 
 
 @dataclass(frozen=True)

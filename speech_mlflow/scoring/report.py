@@ -150,11 +150,12 @@ def score_html(score: Score) -> str:
 
 def comparison_html(comparison: Comparison) -> str:
     """A comparison as a fragment of HTML, for notebooks."""
+    scores = dict(zip(comparison.names, (comparison.first, comparison.second), strict=True))
     return _render(
         "comparison.html.j2",
         pair=comparison,
-        scores=dict(zip(comparison.names, (comparison.first, comparison.second), strict=True)),
-        plot=plots.difference_plot([comparison]),
+        scores=scores,
+        plot=plots.difference_plot(ComparisonTable(scores, {comparison.names: comparison})),
         better=comparison.better(IN_NOTEBOOKS),
         worse=comparison.worse(IN_NOTEBOOKS),
     )
@@ -162,7 +163,7 @@ def comparison_html(comparison: Comparison) -> str:
 
 def table_html(table: ComparisonTable) -> str:
     """A comparison of many models as a fragment of HTML, for notebooks."""
-    return _render("comparison_table.html.j2", table=table, plot=plots.difference_plot(list(table.pairs.values())))
+    return _render("comparison_table.html.j2", table=table, plot=plots.difference_plot(table))
 
 
 def _render(template: str, **values: Any) -> str:
@@ -198,7 +199,7 @@ def _summary(
         "wer_plot": plots.wer_plot(scores, intervals),
         "kinds_plot": plots.kinds_plot(scores),
         "distribution_plot": plots.distribution_plot(scores),
-        "difference_plot": plots.difference_plot(list(comparison.pairs.values())) if comparison else None,
+        "difference_plot": plots.difference_plot(comparison) if comparison else None,
     }
 
 
@@ -230,8 +231,8 @@ def _group_table(scores: Mapping[str, Score], name: str, groups: Groups, resampl
     totals = [score.totals_by(column) for score in scores.values()]
     rows = {label: [by_label[label] for by_label in totals] for label in totals[0]}
     largest = sorted(rows, key=lambda label: -rows[label][0].words)
-    shown = {label: rows[label] for label in rows if label in set(largest[:MAX_LABELS])}
-    few = set(largest[:_PLOTTED_GROUPS])
+    listed, few = set(largest[:MAX_LABELS]), set(largest[:_PLOTTED_GROUPS])
+    shown = {label: rows[label] for label in rows if label in listed}
     plotted = {label: [total.wer for total in shown[label]] for label in shown if label in few and shown[label][0].words}
     by_model = [
         wer_intervals_by(score, column, plotted, groups=groups, resamples=resamples, seed=seed) for score in scores.values()
@@ -263,7 +264,7 @@ def _percent(value: float) -> str:
 
 def _points(value: float) -> str:
     """A difference of rates in percentage points."""
-    return f"{value * 100:+.2f}".replace("-", "−")
+    return f"{value * 100:+.2f}".replace("-", "−").replace("inf", "∞")
 
 
 def _p_value(value: float) -> str:

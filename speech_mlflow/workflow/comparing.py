@@ -113,7 +113,7 @@ class RunComparison:
         if self.left_out:
             facts["utterances left out, not in every run"] = str(self.left_out)
         columns = {
-            f"{name}: {column} ({one.label})": [str(cell) for cell in cells]
+            f"{name}: {column} ({one.label})": cells
             for one in self.models
             for name, output in one.outputs.items()
             for column, cells in output.columns.items()

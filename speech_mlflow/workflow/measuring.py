@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from speech_mlflow.scoring import Score
 from speech_mlflow.scoring.evaluators import (
@@ -23,6 +23,11 @@ RESERVED = frozenset(
     | {"contaminated", "contaminated.audio", "contaminated.text"}
 )
 """Names that an evaluator's metric may not have: they mean something already."""
+
+
+def rising(outputs: Mapping[str, EvaluatorOutput]) -> list[str]:
+    """The evaluators' metrics of which more is better; all other numbers are errors."""
+    return [name for output in outputs.values() for name in output.metrics if output.greater_is_better.get(name, False)]
 
 
 def no_audio(utterance_id: str) -> bytes | None:

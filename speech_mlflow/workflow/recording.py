@@ -28,6 +28,7 @@ from speech_mlflow.workflow.choosing import Chosen
 from speech_mlflow.workflow.contamination import Contamination
 from speech_mlflow.workflow.data import portable
 from speech_mlflow.workflow.evaluating import Outcome, Side
+from speech_mlflow.workflow.measuring import rising
 
 TABLE = "utterances.json"
 REPORT = "report.html"
@@ -72,11 +73,6 @@ class Result:
             "ser.recomputed": score.ser,
             **self.evaluated,
         }
-
-    def rising(self) -> list[str]:
-        """The evaluators' metrics of which more is better; all other numbers are errors."""
-        outputs = self.outputs.values()
-        return [name for output in outputs for name in output.metrics if output.greater_is_better.get(name, False)]
 
 
 @dataclass(frozen=True)
@@ -256,7 +252,7 @@ def _models(tested: Tested) -> str:
 
 
 def _rising(tested: Tested) -> str | None:
-    names = dict.fromkeys(values.name(name) for result in tested.results for name in result.rising())
+    names = dict.fromkeys(values.name(name) for result in tested.results for name in rising(result.outputs))
     return json.dumps(list(names)) if names else None
 
 

@@ -22,7 +22,7 @@ def render(tested: Tested, corpus: Corpus | None) -> str:
     first = tested.results[0].score
     scores = {result.label: result.score for result in tested.results}
     columns = {
-        f"{name}: {column} ({result.label})": [str(cell) for cell in cells]
+        f"{name}: {column} ({result.label})": cells
         for result in tested.results
         for name, output in result.outputs.items()
         for column, cells in output.columns.items()

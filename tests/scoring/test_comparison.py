@@ -109,7 +109,9 @@ def test_interval_of_a_small_case_is_that_of_all_resamples() -> None:
     draws = values[np.array(np.meshgrid(*[range(5)] * 5)).reshape(5, -1).T].sum(axis=1)
     exact = (draws[:, 1] - draws[:, 0]) / draws[:, 2]
     found = compare(first, second, resamples=40_000, level=0.8)
-    low, high = np.quantile(exact, [0.1, 0.9], method="inverted_cdf")
+    # of five utterances the interval is wider by what Student's t says
+    tail = scipy.stats.norm.cdf(math.sqrt(5 / 4) * scipy.stats.t.ppf(0.1, 4))
+    low, high = np.quantile(exact, [tail, 1 - tail], method="inverted_cdf")
     assert found.interval.low == pytest.approx(low, abs=0.01)
     assert found.interval.high == pytest.approx(high, abs=0.01)
     assert found.p_improvement == pytest.approx((exact < 0).mean() + 0.5 * (exact == 0).mean(), abs=0.01)
@@ -152,6 +154,26 @@ def test_what_is_drawn(columns: dict[str, int], given: object, drawn: str) -> No
     first = score(["a b", "c", "d"], ["a b", "x", "d"], groups=groups)
     chosen = dict.fromkeys(given, labels[1]) if isinstance(given, dict) else given
     assert compare(first, first, groups=chosen, resamples=10).resampled_by == drawn  # type: ignore[arg-type]
+
+
+def test_references_without_words_compare_by_their_errors() -> None:
+    """Noise alone: all rates are infinite, and the one that hears less is better."""
+    noise = {heard: score([""] * 20, [heard] * 20) for heard in ("x y", "x", "")}
+    found = compare(noise["x y"], noise["x"], resamples=200)
+    assert found.difference == -math.inf
+    assert found.relative_difference == -0.5
+    assert found.verdict() == "second is better than first."
+    assert compare(noise["x"], noise["x y"], resamples=200).verdict() == "first is better than second."
+    table = compare_all(noise, resamples=200)
+    assert table.best() == ""
+    assert table.matrix() == [[0, math.inf, math.inf], [-math.inf, 0, math.inf], [-math.inf, -math.inf, 0]]
+
+
+def test_two_functions_of_one_name_are_two_normalisers() -> None:
+    first = score(["a b"], ["a b"], normalizer=lambda text: text)
+    second = score(["a b"], ["a b"], normalizer=lambda text: text.replace(" ", ""))
+    with pytest.raises(ScoringError, match="1 references that differ"):
+        compare(first, second)
 
 
 def test_few_speakers_prove_nothing() -> None:

@@ -9,6 +9,7 @@ import json
 import re
 import wave
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import Score, compare, compare_all, score
-from speech_mlflow.scoring.comparison import wer_intervals_by
+from speech_mlflow.scoring.comparison import ComparisonTable, wer_intervals_by
 from speech_mlflow.scoring.report import figures, render_report
 from tests.scoring.oracle import corpus, heard_again
 
@@ -223,6 +224,22 @@ def test_an_utterance_without_reference_words() -> None:
     assert "∞" in page.text
 
 
+def test_what_is_more_than_chance_is_so_after_correction() -> None:
+    """One of three pairs whose p value of 0.03 is 0.09 among three: neither words nor colours say that it is better."""
+    given = {name: score(["a b"] * 60, [heard] * 60) for name, heard in (("x", "a c"), ("y", "a b"), ("z", "a c"))}
+    table = compare_all(given, resamples=200)
+    sure = render_report(given, comparison=table)
+    assert "better by 50.00 points of WER" in sure
+    rough = ComparisonTable(given, {names: replace(pair, p_value=0.03) for names, pair in table.pairs.items()})
+    page = render_report(given, comparison=rough)
+    assert "better by" not in page
+    assert "no difference beyond chance, corrected for 3 comparisons" in page
+    plots = [figures(given, comparison=one)["difference"] for one in (table, rough)]
+    coloured = [plot.count("var(--ins-bar") + plot.count("var(--del-bar") for plot in plots]
+    assert coloured[0] > 0
+    assert coloured[1] == 0
+
+
 def test_tables_say_what_the_scores_say() -> None:
     given = scores(2)
     table = compare_all(given, groups="speaker", resamples=500)
@@ -262,5 +279,8 @@ def test_notebooks() -> None:
         tags = {tag for tag, _ in page.tags}
         assert not tags & {"script", "img", "iframe"}
         assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    for shown in (Page(table._repr_html_()).text, str(table), str(pair)):
+        assert "only 6 utterances: the interval is rough" in shown
+    assert table.verdict(table.names) in Page(table._repr_html_()).text
     assert "100.00 %" in Page(score(["a"], ["b"])._repr_html_()).text
     assert "first" in Page(compare(hostile, other, resamples=100)._repr_html_()).text

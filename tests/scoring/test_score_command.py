@@ -60,6 +60,32 @@ def test_json_is_one_document_on_stdout(folder: Path) -> None:
     assert "too few" in document["comparisons"][0]["notes"][0]
 
 
+def test_json_without_reference_words(folder: Path) -> None:
+    """Noise alone: JSON has no infinity."""
+    for name, lines in {"ref": "u1\t\nu2\t\n", "one": "u1\ta b\nu2\tc\n", "two": "u1\ta\nu2\t\n"}.items():
+        (folder / f"{name}.tsv").write_text(lines)
+    done = run(folder, "ref.tsv", "one.tsv", "two.tsv", "--json")
+    document = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert document["comparisons"][0]["wer_difference"] is None
+    assert document["models"][0]["wer"] is None
+    assert "∞" in run(folder, "ref.tsv", "one.tsv").stdout
+
+
+def test_a_verdict_among_many_is_corrected(folder: Path) -> None:
+    """Six utterances of forty got better, none worse: more than chance by itself, and not among 28 comparisons."""
+    ids = [f"u{number}" for number in range(40)]
+    (folder / "many.tsv").write_text("".join(f"{name}\ta b c d\n" for name in ids))
+    names = [f"m{number}" for number in range(8)]
+    for name in names:
+        better = 6 if name == "m0" else 0
+        (folder / f"{name}.tsv").write_text(
+            "".join(f"{one}\t{'a b c d' if place < better else 'a b c x'}\n" for place, one in enumerate(ids))
+        )
+    shown = run(folder, "many.tsv", *(f"{name}.tsv" for name in names)).stdout
+    assert "corrected for 28 comparisons" in shown
+    assert "is better than" not in shown
+
+
 def test_tables_for_people_report_and_csv(folder: Path) -> None:
     done = run(
         folder, "ref.trn", "first.text", "second.jsonl", "--name", "old", "--name", "new/2",

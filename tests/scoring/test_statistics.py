@@ -77,6 +77,34 @@ def test_percentiles_of_small_cases_are_exact() -> None:
     assert statistics.percentiles(np.arange(1, 1001) / 1000, 0.9) == (0.05, 0.95)
 
 
+def test_few_units_make_the_interval_as_wide_as_student_does() -> None:
+    """The bootstrap of a mean is normal with `(n - 1) / n` of the variance that n values estimate; the interval is Student's."""
+    for units in (3, 6, 20, 1000):
+        resampled = scipy.stats.norm.ppf((np.arange(1_000_000) + 0.5) / 1_000_000, scale=math.sqrt((units - 1) / units))
+        for level in (0.5, 0.8, 0.95):
+            low, high = statistics.percentiles(resampled, level, units)
+            expected = scipy.stats.t.ppf((1 + level) / 2, units - 1)
+            if expected < 4:  # beyond that a million resamples are few
+                assert (low, high) == pytest.approx((-expected, expected), rel=0.01)
+    assert statistics.percentiles(np.arange(1000.0), 0.95, 1) == (0.0, 999.0)
+
+
+def test_few_units_pass_for_a_difference_as_seldom_as_many() -> None:
+    """Recognisers that are equally good, eight speakers: about 5 % are called different, not 10 %."""
+    generator = np.random.default_rng(1)
+    different = 0
+    for trial in range(1000):
+        words = generator.integers(50, 150, 8)
+        rate, change = generator.normal(0.2, 0.02, 8), generator.normal(0, 0.03, 8)
+        errors = [generator.binomial(words, (rate + sign * change).clip(0, 1)) for sign in (1, -1)]
+        sums = statistics.resample_sums(np.column_stack([*errors, words]), 400, seed=trial)
+        difference = statistics.ratios(sums[:, 1] - sums[:, 0], sums[:, 2])
+        low, high = statistics.percentiles(difference, 0.95, 8)
+        different += not low <= 0 <= high and statistics.bootstrap_p_value(difference, 8) <= 0.05
+    # 50 expected; 71 is three standard deviations
+    assert 20 <= different <= 71
+
+
 def test_ratios() -> None:
     assert statistics.ratios([1, 0, 0, 2, -2], [2, 3, 0, 0, 0]).tolist() == [0.5, 0.0, 0.0, math.inf, -math.inf]
 
@@ -188,6 +216,13 @@ def test_holm_example() -> None:
 def test_bootstrap_p_value() -> None:
     assert statistics.bootstrap_p_value(np.array([-1.0] * 999), units=100) == 2 / 1000
     assert statistics.bootstrap_p_value(np.array([-1.0, 1.0] * 500), units=100) == 1.0
+    # the value at which the interval just leaves out zero
+    normal = scipy.stats.norm.ppf((np.arange(100_000) + 0.5) / 100_000, scale=math.sqrt(19 / 20))
+    shifted = normal + scipy.stats.t.ppf(0.975, 19)
+    assert statistics.bootstrap_p_value(shifted, units=20) == pytest.approx(0.05, rel=0.01)
+    # beyond what a thousand resamples reach, as Student's t goes on
+    further = normal[50::100] + scipy.stats.t.ppf(0.9985, 19)
+    assert statistics.bootstrap_p_value(further, units=20) == pytest.approx(0.003, rel=0.1)
     # five of five units one way is 1 in 16, however many resamples say the same
     assert statistics.bootstrap_p_value(np.array([-1.0] * 999), units=5) == 1 / 16
 

@@ -69,7 +69,7 @@ def small_report() -> str:
         scores,
         title="Small <i>report</i>",
         audio=lambda name: None if name == "four" else sound,
-        extra_columns={"seconds": [3, 1, 2, 5, 4, 0.5]},
+        extra_columns={"seconds": [3, 1, 2, 5, 4, 0.5], "known": ["", "", "audio", "", "", ""]},
         resamples=200,
     )
 
@@ -244,6 +244,10 @@ def test_sorting(report: Report) -> None:
     report.shows(["two", "three", "one", "four", "six", "five"])
     report.choose("#sort", "column-0")
     report.shows(["four", "five", "one", "three", "two", "six"])
+    report.choose("#sort", "column-1")
+    report.shows(["three", "one", "two", "four", "five", "six"])
+    heads = [box.text for box in report.all("#list header")]
+    assert ["known" in head for head in heads] == [True, False, False, False, False, False]
     report.choose("#sort", "gained")
     report.wait(lambda: report.ids[0] == "one")
     report.choose("#sort", "lost")
@@ -395,6 +399,20 @@ def test_many_utterances_are_rendered_as_they_are_needed(driver: Any, tmp_path: 
     report.find("#query").send_keys("needle")
     report.shows(["4321"])
     assert report.errors() == []
+
+
+def test_counts_of_long_words_are_seen(driver: Any, tmp_path: Path) -> None:
+    """A word as long as a drug's name is broken; the counts beside it stay in sight."""
+    long = "hydrochlorothiazidebendroflumethiazide"
+    scores = {
+        name: score([f"{long} a b"] * 3, [heard] * 3)
+        for name, heard in (("x", "a b"), ("y", f"{long} a {long} b"), ("z", "a b"))
+    }
+    page = tmp_path / "words.html"
+    page.write_text(render_report(scores, resamples=100), encoding="utf-8")
+    driver.get(page.as_uri())
+    wide = "return [...document.querySelectorAll('.columns.three .panel')].map(box => box.scrollWidth - box.clientWidth)"
+    assert driver.execute_script(wide) == [0, 0, 0]
 
 
 def test_a_very_long_utterance(driver: Any, tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def here(monkeypatch: pytest.MonkeyPatch, mlflow: Mlflow, tmp_path: Path) -> Non
 def test_predictions_in_a_column_are_scored_and_measured_by_every_evaluator(mlflow: Mlflow) -> None:
     def empty(given: EvaluatorInput) -> EvaluatorOutput:
         found = [not one.hypothesis for one in given.utterances]
-        return EvaluatorOutput({"empty_rate": sum(found) / len(found)}, {}, {"empty": found}, {"empty.txt": str(found)})
+        metrics = {"empty_rate": sum(found) / len(found), "heard": len(found) - sum(found)}
+        return EvaluatorOutput(metrics, {"heard": True}, {"empty": found}, {"empty.txt": str(found)})
 
     def broken(given: EvaluatorInput) -> EvaluatorOutput:
         raise ValueError("no terms")
@@ -66,6 +67,7 @@ def test_predictions_in_a_column_are_scored_and_measured_by_every_evaluator(mlfl
     run = mlflow.client.get_run(active.info.run_id)
     assert {name: run.data.metrics[name] for name in result.metrics} == result.metrics
     assert json.loads(run.data.tags["speech.failed_evaluators"]) == {"broken": "ValueError: no terms"}
+    assert json.loads(run.data.tags["speech.greater_is_better"]) == ["heard"]
     assert run.data.tags["speech.normalizer"] == expected.normalizer.label
     files = mlflow.artifacts(active.info.run_id)
     assert {"speech/report.html", "speech/utterances.json", "speech/evaluators/empty/empty.txt"} <= set(files)

@@ -173,7 +173,7 @@
     for (const group of data.groups) head.append(element("span", {}, group.name + " " + group.labels[group.index[row]]));
     for (const column of data.columns) {
       const value = column.values[row];
-      if (value !== null) head.append(element("span", {}, column.name + " " + (typeof value === "number" ? +value.toPrecision(4) : value)));
+      if (value !== null && value !== "") head.append(element("span", {}, column.name + " " + (typeof value === "number" ? +value.toPrecision(4) : value)));
     }
     const box = element("li", { class: "utterance", tabindex: "-1", "data-row": row }, head, lines(row, room), ...written(row));
     return box;
@@ -265,7 +265,8 @@
   function sorted(rows) {
     const mine = errors[state.model];
     const share = (row) => mine[row] / Math.max(1, words[row].length);
-    const number = (value) => (typeof value === "number" ? value : value === true ? 1 : -Infinity);
+    // of texts those that say something come first
+    const number = (value) => (typeof value === "number" ? value : value ? 1 : -Infinity);
     const keys = {
       worst: (row) => mine[row] + share(row) / 1e6,
       lost: (row) => change(row) + share(row) / 1e6,
