@@ -13,7 +13,6 @@ hits), and every error falls into exactly one class, so that the classes add up 
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,24 @@ from speech_mlflow.scoring.records import CountArrays, Totals
 from speech_mlflow.scoring.rules import split_unspaced
 
 CLASSES = ("punctuation", "capitalization", "itn", "lexical", "others")
+
+_SPOKEN = "$€£¥%&@#+=<>°\u200c\u200d"  # signs that are words, and the joiners within Persian and Indic words
+
+
+class _Bare(dict[int, str]):
+    """A table for `str.translate` that leaves letters, digits, spaces and what is spoken.
+
+    Marks stay with their letters: the vowels of Hindi, Thai and Arabic are marks, and another vowel makes another word.
+    """
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        kept = character.isalnum() or character.isspace() or character in _SPOKEN
+        value = self[code] = character if kept or unicodedata.category(character)[0] == "M" else ""
+        return value
+
+
+_BARE = _Bare()
 
 
 @dataclass(frozen=True)
@@ -133,7 +150,4 @@ def _classify_one(edit: Edit, reference: Sequence[str], hypothesis: Sequence[str
 
 def _bare(text: str) -> str:
     """Without punctuation; what is only punctuation leaves nothing."""
-    return " ".join(_PUNCTUATION.sub("", text).split())
-
-
-_PUNCTUATION = re.compile("[^\\w\\s$€£¥%&@#+=<>°]|_")
+    return " ".join(text.translate(_BARE).split())

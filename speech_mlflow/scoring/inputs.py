@@ -92,6 +92,13 @@ def read_groups(groups: Any, count: int) -> Groups:
     return read
 
 
+def read_words(name: str, words: Iterable[str]) -> tuple[str, ...]:
+    """Words or phrases as a tuple. Raises ScoringError for a single text, which would be taken letter by letter."""
+    if isinstance(words, str):
+        raise ScoringError(f"{name} must be a list of words, not one text", hint="put it in a list, or read the file's lines")
+    return tuple(words)
+
+
 def _label(value: Any) -> str:
     # NaN, which pandas writes for nothing, is the one value that differs from itself
     return NO_LABEL if value is None or value != value else str(value)

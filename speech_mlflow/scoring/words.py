@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from speech_mlflow.scoring.alignment import DEL, INS, SUB, Edit
+from speech_mlflow.scoring.inputs import read_words
 from speech_mlflow.scoring.records import rate
 
 T = TypeVar("T", str, tuple[str, str])
@@ -167,7 +168,8 @@ def keyword_recall(score: Score, keywords: Iterable[str] | Mapping[str, Iterable
 
     A phrase counts as found where all of its words are hits, side by side, in the alignment.
     """
-    kinds = keywords if isinstance(keywords, Mapping) else {"keywords": keywords}
+    given = keywords if isinstance(keywords, Mapping) else {"keywords": keywords}
+    kinds = {kind: read_words(f"keywords {kind!r}", members) for kind, members in given.items()}
     phrases = {word: tuple(score.normalizer(word).split()) for words in kinds.values() for word in words}
     counts: dict[tuple[str, ...], list[int]] = {words: [0, 0, 0] for words in phrases.values() if words}
     by_first: dict[str, list[tuple[str, ...]]] = {}
@@ -179,13 +181,10 @@ def keyword_recall(score: Score, keywords: Iterable[str] | Mapping[str, Iterable
     report = {}
     for kind, members in kinds.items():
         each = tuple(KeywordRecall(word, *counts.get(phrases[word], (0, 0, 0))) for word in dict.fromkeys(members))
-        report[kind] = KeywordReport(
-            kind,
-            sum(one.occurrences for one in each),
-            sum(one.found for one in each),
-            sum(one.false_alarms for one in each),
-            each,
-        )
+        # those that the normaliser makes one count once
+        together = [counts[words] for words in {phrases[word] for word in members} if words]
+        occurrences, found, false_alarms = (sum(count[place] for count in together) for place in range(3))
+        report[kind] = KeywordReport(kind, occurrences, found, false_alarms, each)
     return report
 
 
@@ -236,7 +235,7 @@ def hit_positions(words: int, edits: Iterable[Edit]) -> list[int | None]:
 
 def out_of_vocabulary(score: Score, vocabulary: Iterable[str]) -> OovReport:
     """How words outside a vocabulary fared. The vocabulary goes through the score's normaliser."""
-    known = {word for entry in vocabulary for word in score.normalizer(entry).split()}
+    known = {word for entry in read_words("the vocabulary", vocabulary) for word in score.normalizer(entry).split()}
     errors = score.word_errors
     outside = Counter({word: count for word, count in errors.occurrences.items() if word not in known})
     missed = {word.word: word.missed for word in errors.missed(None)}

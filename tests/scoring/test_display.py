@@ -48,6 +48,22 @@ def test_the_classes_add_up_to_the_errors(pairs: list[tuple[str, str]]) -> None:
         assert found.shares() == {}
 
 
+@pytest.mark.parametrize(
+    ("locale", "reference", "hypothesis"),
+    [
+        ("hi-IN", "कि", "की"),
+        ("ar-EG", "كَتَبَ", "كُتِبَ"),
+        ("th-TH", "ที่", "ที"),
+        ("fa-IR", "می\u200cروم", "میروم"),
+    ],
+)
+def test_marks_are_no_punctuation(locale: str, reference: str, hypothesis: str) -> None:
+    """Another vowel makes another word, as it does for the word error rate."""
+    assert score([reference], [hypothesis], normalizer=locale).errors == 1
+    found = token_errors([reference], [hypothesis], normalizer=locale)
+    assert (found.lexical, found.totals.errors) == (1, 1)
+
+
 def test_rate_counts_tokens_as_written() -> None:
     found = score(["Hello, World. Bye"], ["hello, World. Bye"], normalizer="en-US")
     assert found.wer == 0

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import score
 from speech_mlflow.scoring.words import Confusion, InsertedWord, KeywordRecall, MissedWord, hit_positions
 from tests.scoring.oracle import corpus
@@ -76,6 +77,16 @@ def test_keywords_by_plain_counting() -> None:
         heard = sum(step.hypothesis == one.keyword for step in steps)
         said = sum(step.reference == one.keyword for step in steps)
         assert (one.occurrences, one.found, one.false_alarms) == (said, hits, heard - hits)
+
+
+def test_keywords_from_an_iterator_and_twice_the_same() -> None:
+    found = score(["an e-mail came"], ["an e mail came"], normalizer="en-US")
+    report = found.keywords({"kind": iter(["e-mail", "e mail", "came"])})["kind"]
+    assert (report.occurrences, report.found, report.false_alarms) == (2, 2, 0)
+    assert [one.occurrences for one in report.keywords] == [1, 1, 1]
+    for wrong in (lambda: found.keywords("mail"), lambda: found.keywords({"kind": "mail"}), lambda: found.oov("mail")):
+        with pytest.raises(ScoringError, match="list of words"):
+            wrong()
 
 
 def test_an_empty_keyword_occurs_nowhere() -> None:
