@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from speech_mlflow.plugins import registered
@@ -102,14 +103,28 @@ def run_evaluators(
 
 
 def _checked(output: EvaluatorOutput | Mapping[str, float], utterances: int) -> EvaluatorOutput:
-    """The output as a record with float metrics; ValueError or TypeError where it is not what was asked for."""
+    """The output as a record with float metrics; ValueError or TypeError where it is not what was asked for, or cannot be
+    written down."""
     if not isinstance(output, EvaluatorOutput):
         output = EvaluatorOutput(output)
-    metrics = {name: float(value) for name, value in output.metrics.items()}
+    metrics = {str(name): float(value) for name, value in output.metrics.items()}
+    columns = {str(name): list(column) for name, column in output.columns.items()}
     wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
     if wrong:
         raise ValueError(f"metrics that are not finite numbers: {', '.join(wrong)}")
-    uneven = [name for name, column in output.columns.items() if len(column) != utterances]
+    uneven = [name for name, column in columns.items() if len(column) != utterances]
     if uneven:
         raise ValueError(f"columns that do not have one value for each of {utterances} utterances: {', '.join(uneven)}")
-    return EvaluatorOutput(metrics, output.greater_is_better, output.columns, output.artifacts)
+    for name, content in output.artifacts.items():
+        _check_artifact(name, content)
+    return EvaluatorOutput(metrics, dict(output.greater_is_better), columns, dict(output.artifacts))
+
+
+def _check_artifact(name: str, content: str | bytes) -> None:
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"an artifact's name is a path below the run's folder, not {name!r}")
+    if not isinstance(content, (str, bytes)):
+        raise TypeError(f"the artifact {name} is {type(content).__name__}, neither text nor bytes")
+    if isinstance(content, str):
+        content.encode()  # a lone surrogate, which a transcript may hold, cannot be

@@ -56,19 +56,22 @@ def score_stream(
 
 def _columns(chunk: list[tuple[str, ...]], first: int) -> tuple[tuple[str, ...], ...]:
     """Ids, references, hypotheses and labels of a chunk; empty where the entries have none."""
-    sizes = set(map(len, chunk))
+    sizes = set(map(len, chunk)) if all(isinstance(entry, (tuple, list)) for entry in chunk) else set()
     if len(sizes) == 1 and sizes <= {2, 3, 4}:
         columns = tuple(zip(*chunk, strict=True))
         ids, labels = (columns[:1] if len(columns) > 2 else ()), columns[3:]
         references, hypotheses = columns[-2:] if len(columns) < 4 else columns[1:3]
         if set(map(type, references)) | set(map(type, hypotheses)) <= {str}:
             return (ids[0] if ids else ()), references, hypotheses, (labels[0] if labels else ())
-    wrong = [
-        first + offset
-        for offset, entry in enumerate(chunk)
-        if len(entry) != len(chunk[0]) or len(entry) not in (2, 3, 4) or not all(isinstance(text, str) for text in entry)
-    ]
+    size = next((len(entry) for entry in chunk if isinstance(entry, (tuple, list)) and len(entry) in {2, 3, 4}), 0)
+    wrong = [first + offset for offset, entry in enumerate(chunk) if not _is_pair(entry, size)]
     raise ScoringError(
         f"{len(wrong)} entries are not pairs of texts: {listed(wrong)}",
         hint="each entry is (reference, hypothesis), (id, reference, hypothesis) or (id, reference, hypothesis, group)",
     )
+
+
+def _is_pair(entry: object, size: int) -> bool:
+    if not isinstance(entry, (tuple, list)) or len(entry) != size:
+        return False
+    return all(isinstance(text, str) for text in (entry[1:3] if size == 4 else entry[-2:]))

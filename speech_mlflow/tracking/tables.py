@@ -18,7 +18,9 @@ def table(columns: Mapping[str, Sequence[object]]) -> str:
     if len(set(lengths.values())) > 1:
         raise ValueError(f"columns of different length: {lengths}")
     rows = [[_cell(value) for value in row] for row in zip(*columns.values(), strict=True)]
-    return json.dumps({"columns": list(columns), "data": rows}, ensure_ascii=False)
+    text = json.dumps({"columns": list(columns), "data": rows}, ensure_ascii=False)
+    # a lone surrogate, which a transcript may hold, is no UTF-8, but may be escaped in JSON
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_table(text: str) -> dict[str, list[object]]:
@@ -39,6 +41,7 @@ def mark(known: str | None, paths: Sequence[str]) -> str:
 
 
 def _cell(value: object) -> object:
+    value = value.item() if hasattr(value, "item") else value  # a number of numpy's
     if value is None or isinstance(value, (str, int, bool)):
         return value
     if isinstance(value, float):

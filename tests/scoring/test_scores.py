@@ -188,7 +188,9 @@ def test_stream_gives_the_same_numbers() -> None:
     assert kept.alignment(5) == whole.alignment(5)
 
 
-@pytest.mark.parametrize("entries", [[("a",)], [("a", "b"), ("a", "b", "c")], [("a", None)], [("i", "a", 3)]])
+@pytest.mark.parametrize(
+    "entries", [[("a",)], [("a", "b"), ("a", "b", "c")], [("a", None)], [("i", "a", 3)], ["ab", "cd"], [3]]
+)
 def test_stream_of_something_else(entries: list[Any]) -> None:
     with pytest.raises(ScoringError, match="not pairs of texts"):
         score_stream(entries)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy
 import pytest
 
 from speech_mlflow.tracking import runs, tables, tags
@@ -29,6 +30,16 @@ def test_a_table_that_mlflow_logged_is_marked_beside_ours(mlflow_store: MlflowSt
     known = store.client.get_run(run_id).data.tags[tables.LOGGED_ARTIFACTS]
     marked = tables.mark(known, ["ours.json", "ours.json"])
     assert marked == '[{"path": "theirs.json", "type": "table"}, {"path": "ours.json", "type": "table"}]'
+
+
+def test_numbers_of_numpy_stay_numbers() -> None:
+    columns = {"count": [numpy.int64(3)], "right": [numpy.bool_(True)], "rate": [numpy.float32(0.5)]}
+    assert tables.read_table(tables.table(columns)) == {"count": [3], "right": [True], "rate": [0.5]}
+
+
+def test_a_lone_surrogate_can_be_written_and_read() -> None:
+    text = tables.table({"heard": ["\ud800 größe"]})
+    assert tables.read_table(text.encode().decode()) == {"heard": ["\ud800 größe"]}
 
 
 def test_uneven_columns_and_empty_tables() -> None:
