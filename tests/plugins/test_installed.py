@@ -28,13 +28,12 @@ print(json.dumps([[p.name, p.version, p.hooks, p.error] for p in list_plugins(cr
 
 TERMS = """
 import json
-from speech_mlflow.plugins import create_manager
 from speech_mlflow.scoring.alignment import align
 from speech_mlflow.scoring.evaluators import EvaluatedUtterance, EvaluatorInput, evaluators, run_evaluators
 reference, hypothesis = "continue apixaban and warfarin", "continue apixaban and war for in"
 utterance = EvaluatedUtterance("a.wav", reference, hypothesis, align(reference.split(), hypothesis.split()))
 given = EvaluatorInput("custom", "en-US", [utterance], lambda name: None)
-outputs, failures = run_evaluators(given, evaluators(create_manager()))
+outputs, failures = run_evaluators(given, evaluators())
 print(json.dumps([{n: dict(o.metrics) for n, o in outputs.items()}, {f.name: f.reason for f in failures}]))
 """
 
@@ -201,14 +200,16 @@ def test_installed_vosk_is_an_engine_where_models_are_named(install: Install, tm
     assert run(ENGINES, target, VOSK_MODELS="ko-KR=/nowhere").strip() == "['pocketsphinx']"
 
 
-def test_template_copied_and_renamed_as_its_readme_says_is_a_plugin(tmp_path: Path) -> None:
-    readme = (ROOT / "plugins" / "_template" / "README.md").read_text("utf-8")
-    commands = readme.split("```")[1].strip()
-    assert f"```sh\n{commands}\n```" in (ROOT / "README.md").read_text("utf-8"), "both READMEs say the same"
+def test_template_copied_and_renamed_as_the_readme_says_is_a_plugin(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (commands,) = [block for block in readme.split("```") if "cp -r plugins/_template" in block]
+    commands = commands.removeprefix("sh\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\naddopts = '--of-the-checkout-alone'\n", "utf-8")
     shutil.copytree(ROOT / "plugins" / "_template", tmp_path / "plugins" / "_template")
     subprocess.run(["bash", "-ec", commands], cwd=tmp_path, check=True)
     mine = tmp_path / "speech-mlflow-mine"
-    assert not [path for path in mine.rglob("*") if path.suffix in (".py", ".toml") and "template" in path.read_text("utf-8")]
+    kinds = (".py", ".toml", ".md")
+    assert not [path for path in mine.rglob("*") if path.suffix in kinds and "template" in path.read_text("utf-8")]
     target = pip_install(mine, tmp_path / "installed")
     assert loaded(target)["mine"] == ("0.1.0", ["register_evaluators"], None)
     metrics, failures = json.loads(run(TERMS, target))
