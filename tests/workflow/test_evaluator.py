@@ -164,5 +164,6 @@ print(json.dumps([registry.is_registered("speech"), sorted(name for name in sys.
     registered, ours = json.loads(ran.stdout.splitlines()[-1])
     assert registered
     sources = ["speech_mlflow.tracking", "speech_mlflow.tracking.sources"]  # which MLflow loads with its data sets
-    plugin = ["speech_mlflow", "speech_mlflow.mlflow_plugins", "speech_mlflow.mlflow_plugins.evaluator"]
+    names = ["speech_mlflow", "speech_mlflow.lazy_names"]
+    plugin = [*names, "speech_mlflow.mlflow_plugins", "speech_mlflow.mlflow_plugins.evaluator"]
     assert [name for name in ours if name not in sources] == plugin
