@@ -165,7 +165,7 @@ class ApiError(ServiceError):
         return self.status in {408, 429, 500, 502, 503, 504}
 
     def __str__(self) -> str:
-        words = "/".join(word for word in (self.code, self.inner_code) if word)
+        words = "/".join(word for word in (self.code, self.inner_code) if word and word != str(self.status))
         request = f"request {self.request_id}: " if self.request_id else ""
         target = f" (target: {self.target})" if self.target else ""
         return f"{request}{self.status} {words + ': ' if words else ''}{self.message}{target}"

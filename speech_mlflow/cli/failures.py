@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    import logging
+
     from speech_mlflow.errors import SpeechMlflowError
 
 
@@ -23,6 +26,16 @@ def start_log(debug: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(redact.Redacting("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
+    if not debug:
+        logging.getLogger("azure").setLevel(logging.ERROR)  # a page about each way to sign in; the error says what to do
+        logging.getLogger("urllib3.connectionpool").addFilter(_shorten)
+
+
+def _shorten(record: logging.LogRecord) -> bool:
+    """A try of MLflow's client that failed, on a short line; there are up to seven."""
+    if "connection broken by" in str(record.msg) and isinstance(record.args, tuple) and record.args:
+        record.msg, record.args = "no answer, trying again; tries left: %s", (getattr(record.args[0], "total", "some"),)
+    return True
 
 
 def show(error: Exception, debug: bool) -> int:
@@ -42,10 +55,10 @@ def show(error: Exception, debug: bool) -> int:
         text, hint = _foreign(error)
         click.echo(redact(f"error: {text}\n  → {hint}"), err=True)
         return 1
-    click.echo(redact(f"error: {error}"), err=True)
-    if isinstance(error, CorpusError):
-        for problem in error.problems:
-            click.echo(redact(f"  {problem}"), err=True)
+    problems = error.problems if isinstance(error, CorpusError) else ()
+    cause = str(error).partition("\n")[0] if problems else str(error)  # its other lines are the first of the problems
+    for line in (f"error: {cause}", *(f"  {problem}" for problem in problems)):
+        click.echo(redact(line), err=True)
     click.echo(redact(f"  → {error.hint or _next_step(error)}"), err=True)
     return error.exit_code
 
@@ -65,8 +78,10 @@ def suggest(error: click.ClickException) -> click.ClickException:
 
 
 def _next_step(error: Exception) -> str:
-    from speech_mlflow.errors import DataError, EmulatorError, ServiceError, SettingsError, TrackingError
+    from speech_mlflow.errors import DataError, EmulatorError, NotFoundError, ServiceError, SettingsError, TrackingError
 
+    if isinstance(error, NotFoundError):
+        return "`data list`, `models list`, `endpoints list` and `evaluations list` show what there is"
     if isinstance(error, DataError):
         return "mend what is named, and run it again; `speech-mlflow data check` looks at whole data sets"
     if isinstance(error, SettingsError):
@@ -91,7 +106,10 @@ def _foreign(error: Exception) -> tuple[str, str]:
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     mlflow = sys.modules.get("mlflow.exceptions")
     if mlflow is not None and isinstance(error, mlflow.MlflowException):
+        text = re.sub(r"^MlflowException: API request to (\S+) failed with exception .*", r"MLflow does not answer: \1", text)
         return text, "this comes from MLflow: `speech-mlflow doctor` looks at its server and store"
     if isinstance(error, OSError):
+        if error.filename is not None and error.strerror:
+            text = f"{error.filename}: {error.strerror}"
         return text, "the system refused it: look at the path, its permissions and the space left"
     return text, "this was not expected: run it again with --debug to see the trace"

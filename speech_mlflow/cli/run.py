@@ -69,6 +69,7 @@ def run(
     path = Path(FILE) if settings_file is None else settings_file
     pipeline = read(path)
     app.settings = anchored(app.settings, path.parent)
+    app.reach_mlflow()
     who = os.environ.get("GITHUB_ACTOR") or user()
     with app.progress() as progress:
         project = Project(

@@ -43,9 +43,7 @@ def list_versions(client: MlflowClient, name: str | None = None) -> list[Version
     """
     models = {model.name: model for model in registered_models(client) if name is None or model.name == name}
     if name is not None and not models:
-        raise TrackingError(
-            f"there is no registered model named {name!r}", hint="`speech-mlflow models list` shows what there is"
-        )
+        raise _unknown(name)
     found = search_versions(client, f"tags.`{tags.MODEL_ID}` LIKE '%'")
     rows = [_row(models[version.name], version) for version in found if version.name in models]
     return sorted(rows, key=lambda row: (row.name, -row.version))
@@ -58,11 +56,17 @@ def endpoint_of(client: MlflowClient, name: str) -> str:
     try:
         model = client.get_registered_model(name)
     except MlflowException as error:
-        raise TrackingError(f"there is no registered model named {name!r}: {error.message}") from error
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise _unknown(name) from error
     endpoint_id: str | None = model.tags.get(tags.ENDPOINT_ID)
     if endpoint_id is None:
         raise TrackingError(f"{name} has no endpoint yet", hint=f"`speech-mlflow promote {name}/VERSION` makes one")
     return endpoint_id
+
+
+def _unknown(name: str) -> TrackingError:
+    return TrackingError(f"there is no registered model named {name!r}", hint="`speech-mlflow models list` shows what there is")
 
 
 def registered_models(client: MlflowClient) -> Iterator[RegisteredModel]:
@@ -101,5 +105,5 @@ def _row(model: RegisteredModel, version: ModelVersion) -> Version:
         model_id=version.tags.get(tags.MODEL_ID),
         endpoint_id=endpoint_id,
         served=endpoint_id is not None and version.tags.get(tags.ENDPOINT_ID) == endpoint_id,
-        hold=version.tags.get(tags.HOLD),
+        hold=version.tags.get(tags.HOLD) or None,
     )

@@ -94,6 +94,55 @@ def test_an_error_of_mlflow_is_shown_in_the_same_way(tmp_path: Path) -> None:
 
 
 KEY = {"SPEECH_MLFLOW_KEY": CANARY}
+SHOWN = re.compile(r"error: .+\n  → .+\n")
+"""An error of one line."""
+
+
+def test_an_mlflow_server_that_is_not_there_is_said_before_any_work_and_without_its_password(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("good morning\n", "utf-8-sig")
+    where = ("--tracking-uri", f"http://me:{CANARY}@127.0.0.1:9", "--experiment", "e")
+    for command in (("models", "list"), ("train", str(words), "--name", "m")):
+        said = run(*command, *where, cwd=tmp_path, code=1).stderr
+        assert SHOWN.fullmatch(said)
+        assert "http://127.0.0.1:9 cannot be reached: 127.0.0.1:9: Connection refused" in said
+        assert CANARY not in said
+
+
+def test_a_credential_that_is_missing_is_one_line_and_not_a_page_about_each_way_to_sign_in(tmp_path: Path) -> None:
+    nothing = {"PATH": str(tmp_path), "HOME": str(tmp_path), "AZURE_TENANT_ID": "", "AZURE_CLIENT_ID": ""}
+    said = run("data", "list", "--endpoint", "http://127.0.0.1:9", cwd=tmp_path, code=1, **nothing).stderr
+    assert SHOWN.fullmatch(said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "cause", "step"),
+    [
+        (["endpoints", "show", "nope"], 1, "404 NotFound: The endpoint nope was not found.", "`endpoints list`"),
+        (["transcribe", "words.txt", "--model", "no"], 1, "error: there is no registered model named 'no'\n", "models list"),
+        (["test", "words.txt", "--model", "base"], 3, "words.txt: 1 error", "mend what is named"),
+        (["data", "list", "--endpoint", CANARY], 2, "error: the endpoint is not a URL like", "Keys and Endpoint"),
+        (["score", "ref.trn", "ref.trn", "--report", "no/r.html"], 1, "error: no/r.html: No such file or directory", "path"),
+    ],
+)
+def test_what_cannot_be_is_said_once_with_what_to_do_next(
+    arguments: list[str], code: int, cause: str, step: str, emulator: RunningEmulator, tmp_path: Path
+) -> None:
+    (tmp_path / "words.txt").write_text("good morning\n", "utf-8-sig")
+    (tmp_path / "ref.trn").write_text("good morning (a-1)\n")
+    environ = {"SPEECH_MLFLOW_ENDPOINT": emulator.url, "SPEECH_MLFLOW_KEY": emulator.key.get_secret_value()}
+    said = run(*arguments, cwd=tmp_path, code=code, **environ).stderr
+    *causes, last = said.splitlines()
+    assert cause in said
+    assert len(causes) == len(set(causes))
+    assert last.startswith("  → ")
+    assert step in last
+    assert CANARY not in said
+
+
+def test_a_wrong_key_is_told_without_saying_401_twice(emulator: RunningEmulator, tmp_path: Path) -> None:
+    said = run("data", "list", "--endpoint", emulator.url, cwd=tmp_path, code=1, **KEY).stderr
+    assert ": 401 Access denied" in said
 
 
 def test_debug_shows_trace_and_log_without_the_key(emulator: RunningEmulator, tmp_path: Path) -> None:
