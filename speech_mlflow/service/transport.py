@@ -11,6 +11,7 @@ import contextlib
 import functools
 import ipaddress
 import logging
+import os
 import socket
 import ssl
 import time
@@ -124,13 +125,17 @@ class Transport:
         self.recognition_host = base_url(recognition_host or recognition_host_of(self.endpoint), "the recognition host")
         self.timing = timing or Timing()
         self._authorization = _Authorization(credential)
-        self._client = httpx.Client(
-            transport=transport,
-            verify=_ssl_context(),
-            follow_redirects=False,
-            trust_env=not is_loopback(self.endpoint),  # a proxy of the environment has no business with this machine's own
-            limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE),
-        )
+        try:
+            self._client = httpx.Client(
+                transport=transport,
+                verify=_ssl_context(),
+                follow_redirects=False,
+                trust_env=not is_loopback(self.endpoint),  # a proxy of the environment has no business with this machine's own
+                limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE),
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            hint = "look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; NO_PROXY names hosts that need none"
+            raise SettingsError(f"the proxy that the environment names cannot be used: {error}", hint=hint) from None
 
     def close(self) -> None:
         """Close all connections."""
@@ -295,7 +300,11 @@ class Transport:
 @functools.cache
 def _ssl_context() -> ssl.SSLContext:
     """One for all clients: loading the certificates takes longer than most requests."""
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        named = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ]
+        raise SettingsError(f"the trusted certificates cannot be read ({', '.join(named)}): {error}") from None
 
 
 def quiet(url: str) -> str:

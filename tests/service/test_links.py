@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -218,6 +221,26 @@ def test_an_endpoint_that_is_none_is_explained(endpoint: str, message: str) -> N
         SpeechClient(endpoint, "some-key")
     assert "pw" not in str(caught.value)
     assert "sig" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [("ALL_PROXY", "socks5://127.0.0.1:9", "socksio"), ("HTTPS_PROXY", "foo://user:canary@proxy.example", "foo://")],
+)
+def test_a_proxy_that_cannot_be_used_is_explained(monkeypatch: pytest.MonkeyPatch, name: str, value: str, named: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"the proxy that the environment names.*{named}") as caught:
+        SpeechClient("https://name.example", "some-key")
+    assert "canary" not in str(caught.value)
+    with SpeechClient("http://127.0.0.1:9", "some-key"):
+        pass  # this machine's own needs no proxy
+
+
+def test_certificates_that_cannot_be_read_are_named() -> None:
+    program = "from speech_mlflow.service import SpeechClient; SpeechClient('https://name.example', 'some-key')"
+    environ = {**os.environ, "SSL_CERT_FILE": "/nowhere.pem"}
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
+    assert "SettingsError: the trusted certificates cannot be read (SSL_CERT_FILE=/nowhere.pem" in done.stderr
 
 
 @pytest.mark.parametrize(
