@@ -25,5 +25,5 @@ def modules() -> set[str]:
 
 
 def with_packages(names: set[str]) -> set[str]:
-    """Modules and the packages that hold them."""
-    return {name.rsplit(".", up)[0] for name in names for up in range(name.count(".") + 1)}
+    """Modules, the packages that hold them, and what makes the names of these lazy."""
+    return {name.rsplit(".", up)[0] for name in names for up in range(name.count(".") + 1)} | {"speech_mlflow.lazy_names"}
