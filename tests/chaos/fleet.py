@@ -13,8 +13,8 @@ from typing import Any
 from speech_mlflow.tracking import tags
 from tests.chaos.actors import control
 from tests.promotion.world import NAME, World
+from tests.waiting import PATIENCE, until
 
-PATIENCE = 120.0
 ENDED = {0, 143}
 """How a controller ends that was told to: in order, or after a few seconds in the middle of an answer that is slow to come."""
 
@@ -71,14 +71,6 @@ def holder_of(world: World, children: list[Any]) -> Any:
     who = world.runs()[-1].data.params["who"]
     (holder,) = [child for child in children if who == f"controller {child.pid}"]
     return holder
-
-
-def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Wait for something that must come."""
-    deadline = time.monotonic() + patience
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def settled(world: World, version: str) -> Callable[[], bool]:

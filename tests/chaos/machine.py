@@ -27,8 +27,8 @@ from speech_mlflow.promotion.target import Target
 from speech_mlflow.promotion.usecases import promote, rollback
 from speech_mlflow.tracking import tags
 from tests.chaos.actors import apply_once
-from tests.chaos.fleet import PATIENCE
 from tests.promotion.world import World, versions_served
+from tests.waiting import PATIENCE
 
 GOOD, BROKEN = ("1", "2", "3"), "4"
 """Versions whose models work, and one whose model cannot be deployed."""

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.chaos.actors import apply_once
-from tests.chaos.fleet import ENDED, PATIENCE, controllers, holder_of, paused, settled, until
+from tests.chaos.fleet import ENDED, controllers, holder_of, paused, settled
 from tests.promotion.world import NAME, World, versions_served
+from tests.waiting import PATIENCE, until
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(5, marks=pytest.mark.slow)])

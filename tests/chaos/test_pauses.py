@@ -14,9 +14,10 @@ from speech_mlflow import hookimpl
 from speech_mlflow.errors import ClaimHeldError
 from speech_mlflow.plugins import create_manager
 from speech_mlflow.promotion.decisions import Candidate
-from tests.chaos.fleet import ENDED, PATIENCE, controllers, holder_of, paused, settled, until
+from tests.chaos.fleet import ENDED, controllers, holder_of, paused, settled
 from tests.chaos.scale import seeds
 from tests.promotion.world import World, versions_served
+from tests.waiting import PATIENCE, until
 
 ROUNDS = 4
 SLOW = [

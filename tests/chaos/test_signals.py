@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.chaos.actors import command
-from tests.chaos.fleet import PATIENCE, control_alone, of_any_resource, until
+from tests.chaos.fleet import control_alone, of_any_resource
 from tests.promotion.world import NAME, World, versions_served
+from tests.waiting import PATIENCE, until
 
 QUICK = 45.0
 """Seconds after which a command has ended, on a busy machine too: it gives up after four (``GRACE_SECONDS``), and the service is

@@ -15,9 +15,10 @@ import pytest
 
 from speech_mlflow.promotion.signatures import signed_headers
 from tests.chaos.actors import control
-from tests.chaos.fleet import ENDED, PATIENCE, settled, until
+from tests.chaos.fleet import ENDED, settled
 from tests.fixtures.mlflow_server import free_port
 from tests.promotion.world import NAME, World, versions_served
+from tests.waiting import PATIENCE, until
 
 SECRET = "a secret of two controllers"
 CALLS = 40

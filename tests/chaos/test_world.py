@@ -22,11 +22,12 @@ from speech_mlflow.promotion.events import PromotionEvent
 from speech_mlflow.promotion.target import Target
 from speech_mlflow.tracking import tags
 from tests.chaos.actors import apply_with_little_room, command
-from tests.chaos.fleet import PATIENCE, controllers, of_any_resource, settled, until
+from tests.chaos.fleet import controllers, of_any_resource, settled
 from tests.fixtures.mlflow import MlflowStore
 from tests.fixtures.mlflow_server import MlflowServer, proxy
 from tests.promotion.test_failures import hears, served
 from tests.promotion.world import NAME, WORDS, World, kinds, versions_served
+from tests.waiting import PATIENCE, until
 
 # --- clocks ------------------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from tests.cli.tools import in_terminal
 from tests.cli.walking import ALL, GROUPS, LEAVES, options
 from tests.fixtures.emulator import RunningEmulator
 from tests.tools import require_tool
+from tests.waiting import until
 
 CANARY = "canary-key-0815-4711"
 SHARED = {"--json", "--debug", "--no-color"}
@@ -211,13 +211,6 @@ def test_colours_are_off_when_asked(tmp_path: Path) -> None:
     assert COLORS.search(in_terminal("doctor", cwd=tmp_path))
     assert not COLORS.search(in_terminal("doctor", "--no-color", cwd=tmp_path))
     assert not COLORS.search(in_terminal("doctor", cwd=tmp_path, NO_COLOR="1"))
-
-
-def until(true: Callable[[], bool], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.1)
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ import http.server
 import io
 import os
 import threading
-import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ from speech_mlflow.service import KeyCredential, SpeechClient, TokenCredential, 
 from speech_mlflow.service.choose import choose_base_model
 from speech_mlflow.service.entities import CustomModel, Dataset, Endpoint, Evaluation, Project
 from speech_mlflow.service.upload import find_dataset, upload_dataset
+from tests.waiting import until
 
 CLINIC = Path(__file__).parents[2] / "examples" / "clinic"
 UTTERANCES = 3
@@ -468,9 +468,7 @@ def test_a_web_hook_is_called(resource: Resource, receiver: Receiver) -> None:
     )
     assert speech.wait(hook).status == "Succeeded"
     speech.webhooks.ping(hook)
-    deadline = time.monotonic() + 30
-    while len(receiver.received) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: len(receiver.received) >= 2)
     assert [event.lower() for event, _ in receiver.received[:2]] == ["challenge", "ping"]
     assert [one.id for one in speech.webhooks.list(filters.eq("webUrl", receiver.url))] == [hook.id]
     changed = speech.webhooks.update(hook, description="d", secret="s3cret")

@@ -32,15 +32,13 @@ from tests.emulator.conftest import (
     stop_tone_service,
     upload,
 )
+from tests.waiting import until
 
 
 @contextmanager
 def crashed(service: ToneService, entity: dict[str, Any], environ: dict[str, str]) -> Iterator[ToneService]:
     """Kill the service while ``entity`` is at work, release what held the work up, and start it again."""
-    deadline = time.monotonic() + 120
-    while service.follow(entity["self"])["status"] != "Running":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: service.follow(entity["self"])["status"] == "Running")
     time.sleep(0.2)
     service.kill()
     for path in environ.values():
@@ -160,18 +158,12 @@ def test_workers_end_with_a_killed_service(tmp_path: Path, held: dict[str, str])
     service = start_tone_service(tmp_path / "state", environ=held)
     text = upload(service, "Language", "the gastric ward\n")
     model = create(service, "/models", datasets=[ref(text)])
-    deadline = time.monotonic() + 120
-    workers: list[str] = []
-    while not workers:
-        assert time.monotonic() < deadline
-        workers = children(service.process.pid)
-        time.sleep(0.05)
+    until(lambda: children(service.process.pid))
+    workers = children(service.process.pid)
     assert model["status"] == "NotStarted"
     service.kill()
     os.unlink(held["SLOW_TRAINING"])
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
 @pytest.mark.slow
@@ -179,8 +171,7 @@ def test_a_stopped_service_takes_up_its_work_at_the_next_start(tmp_path: Path, h
     service = start_tone_service(tmp_path / "state", environ=held)
     text = upload(service, "Language", "the gastric ward\n")
     model = create(service, "/models", datasets=[ref(text)])
-    while service.follow(model["self"])["status"] != "Running":
-        time.sleep(0.02)
+    until(lambda: service.follow(model["self"])["status"] == "Running")
     stop_tone_service(service)
     os.unlink(held["SLOW_TRAINING"])
     again = start_tone_service(service.state_dir, environ=held)

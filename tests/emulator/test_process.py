@@ -8,8 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,6 +17,7 @@ import pytest
 from speech_mlflow.emulator import process
 from speech_mlflow.emulator.address import ADDRESS, KEY, is_locked
 from speech_mlflow.errors import EmulatorError
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -26,13 +26,6 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     yield path
     if path.exists():
         process.stop(path)
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_it_is_started_once_found_by_all_and_keeps_key_and_identity(directory: Path) -> None:
@@ -75,7 +68,7 @@ def test_four_processes_at_once_share_one_service(directory: Path) -> None:
 def test_a_killed_service_leaves_a_stale_address_and_is_replaced(directory: Path) -> None:
     first = process.ensure_running(directory)
     os.kill(first.pid, signal.SIGKILL)
-    eventually(lambda: not is_locked(directory))
+    until(lambda: not is_locked(directory))
     assert (directory / ADDRESS).exists()
     assert process.find(directory) is None
     second = process.ensure_running(directory)
@@ -85,7 +78,7 @@ def test_a_killed_service_leaves_a_stale_address_and_is_replaced(directory: Path
 
 def test_it_ends_when_idle(directory: Path) -> None:
     process.ensure_running(directory, idle_seconds=0.5)
-    eventually(lambda: not is_locked(directory))
+    until(lambda: not is_locked(directory))
     assert not (directory / ADDRESS).exists()
 
 

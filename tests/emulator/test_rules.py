@@ -28,6 +28,7 @@ from tests.emulator.conftest import (
     upload,
 )
 from tests.fixtures.emulator import RunningEmulator, StartEmulator
+from tests.waiting import until
 
 
 def post(service: RunningEmulator, path: str, **body: Any) -> Any:
@@ -231,10 +232,7 @@ def test_states_by_the_clock(start_emulator: StartEmulator) -> None:
             assert service.follow(dataset["self"])["status"] == expected
         assert service.clock is not None
         service.clock.advance(seconds=61)
-        deadline = time.monotonic() + 120
-        while service.follow(dataset["self"])["status"] == expected:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda shown=expected: service.follow(dataset["self"])["status"] != shown)  # type: ignore[misc]
     assert service.follow(dataset["self"])["status"] == "Succeeded"
 
 

@@ -10,15 +10,15 @@ import http.server
 import json
 import socket
 import threading
-import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.emulator.conftest import create, error_of, id_of, upload
 from tests.fixtures.emulator import RunningEmulator, StartEmulator
+from tests.waiting import until
 
 
 class Receiver:
@@ -64,15 +64,8 @@ class Receiver:
         return [item["event"] for item in self.got]
 
     def wait_for(self, event: str, count: int = 1) -> list[dict[str, Any]]:
-        eventually(lambda: self.events().count(event) >= count)
+        until(lambda: self.events().count(event) >= count)
         return [item for item in self.got if item["event"] == event]
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager

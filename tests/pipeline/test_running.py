@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from speech_mlflow.emulator.faults import Fault
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.workflow import status
 from tests.pipeline.conftest import ONE_MODEL, TERMS, Folder, MakeFolder, states
+from tests.waiting import until
 from tests.workflow.conftest import CLINIC, excerpt
 
 if TYPE_CHECKING:
@@ -225,9 +225,7 @@ def test_interrupted_it_goes_on_with_the_same_parent(make_folder: MakeFolder, em
     command = [sys.executable, "-m", "speech_mlflow", "run", "--yes"]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=folder.path, text=True, **quiet) as process:  # type: ignore[call-overload]
-        deadline = time.monotonic() + 60
-        while not folder.runs("train") and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: folder.runs("train"))
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
     assert process.returncode == 130, said
