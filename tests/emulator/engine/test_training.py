@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from speech_mlflow.emulator.audio import to_pcm16k
 from speech_mlflow.emulator.engine import Recognition, TrainingRequest
 from speech_mlflow.emulator.pool import RecognitionPool
+from speech_mlflow.emulator.sphinx import base as base_files
+from speech_mlflow.emulator.sphinx import base_models
+from speech_mlflow.emulator.sphinx.recognizer import ModelFiles, SphinxRecognizer
 from speech_mlflow.scoring import Score, get_normalizer, score
 from tests.emulator.engine.material import NEWER, pronunciations, sentences, transcripts
 
@@ -53,6 +58,33 @@ def test_each_kind_of_data_alone_lowers_the_error_rate(
 ) -> None:
     pool.train(replace(NOTHING, **learnt), tmp_path / "model")
     assert heard(pool, tmp_path / "model").errors < base.errors
+
+
+def deeper(recordings: list[tuple[Path, str]], folder: Path) -> list[tuple[Path, str]]:
+    """The recordings played at four fifths of their speed: a voice that the base model hardly understands."""
+    folder.mkdir()
+    found = []
+    for number, (path, text) in enumerate(recordings):
+        target = folder / f"{number}.wav"
+        with wave.open(str(path)) as original, wave.open(str(target), "wb") as copy:
+            copy.setparams(original.getparams())
+            copy.setframerate(original.getframerate() * 4 // 5)
+            copy.writeframes(original.readframes(original.getnframes()))
+        found.append((target, text))
+    return found
+
+
+def test_recordings_teach_the_acoustic_model_a_voice(pool: RecognitionPool, tmp_path: Path) -> None:
+    learnt = transcripts("training/audio-and-transcripts") + transcripts("training-more/audio-and-transcripts")
+    pool.train(replace(NOTHING, audio=deeper(learnt, tmp_path / "learnt")), tmp_path / "model")
+    unseen = deeper(TESTING[:20], tmp_path / "unseen")
+    errors = []
+    for means in (None, tmp_path / "model" / "means"):  # the general language model both times: only the acoustic one differs
+        recognizer = SphinxRecognizer(ModelFiles(base_files.acoustic_dir(), *base_models.files(NEWER), means))
+        hypotheses = [recognizer.transcribe(to_pcm16k(path.read_bytes())).lexical for path, _ in unseen]
+        errors.append(score([text for _, text in unseen], hypotheses, normalizer=get_normalizer("en-US")).errors)
+    before, after = errors
+    assert after < 0.9 * before
 
 
 def test_the_same_data_makes_the_same_model_and_the_same_text(pool: RecognitionPool, tmp_path: Path) -> None:
