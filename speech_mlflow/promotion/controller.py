@@ -37,7 +37,6 @@ from speech_mlflow.promotion.target import Target
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from speech_mlflow.progress import Progress
     from speech_mlflow.promotion.regions import Regions
     from speech_mlflow.service.client import SpeechClient
 
@@ -369,11 +368,9 @@ def watch(
     only: frozenset[str] | None = None,
     poll_seconds: float = POLL_SECONDS,
     resync_seconds: float = RESYNC_SECONDS,
-    progress: Progress | None = None,
     on_event: OnEvent | None = None,
     on_start: Callable[[Controller], Any] | None = None,
     stop: threading.Event | None = None,
-    signals: bool = True,
     options: Options | None = None,
     regions: Regions | None = None,
 ) -> Controller:
@@ -386,7 +383,6 @@ def watch(
     options = options or Options(who="watch", why="the registry changed")
     options = replace(
         options,
-        progress=progress or options.progress,
         on_event=on_event or options.on_event,
         stop=stop or options.stop,
     )
@@ -403,16 +399,16 @@ def watch(
     cloudevents.outbox()  # settings for events that are wrong are told before anything begins
     if on_start is not None:
         on_start(controller)
-    with _stopped_by_signals(controller, signals):
+    with _stopped_by_signals(controller):
         controller.run()
     return controller
 
 
 @contextmanager
-def _stopped_by_signals(controller: Controller, wanted: bool) -> Iterator[None]:
+def _stopped_by_signals(controller: Controller) -> Iterator[None]:
     """The first signal ends the controller in order, or in the middle of its work where that waits for an answer that does
     not come; the second one ends it at once."""
-    if not wanted or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

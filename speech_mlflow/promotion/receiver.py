@@ -20,7 +20,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
@@ -66,7 +66,7 @@ class Woken(Protocol):
 class Receiver:
     """The answers. ``secrets`` are those that senders may sign with: the present one, and the one before."""
 
-    def __init__(self, controller: Woken, secrets: Sequence[SecretStr], *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, controller: Woken, secrets: Sequence[SecretStr]) -> None:
         """Raises SettingsError without a secret: whoever reached the port could keep the controller busy."""
         self._secrets = [secret.get_secret_value() for secret in secrets]
         if not self._secrets or not all(self._secrets):
@@ -75,7 +75,6 @@ class Receiver:
                 hint="set SPEECH_MLFLOW_RECEIVER_SECRET, here and where the calls come from: openssl rand -hex 32",
             )
         self._controller = controller
-        self._clock = clock
         self._seen = Seen()
         self._said = float("-inf")
         self._outcomes: Counter[tuple[str, str]] = Counter()
@@ -101,7 +100,7 @@ class Receiver:
         body = await _body(request)
         if body is None:
             return self._answer("mlflow", "too large", 413)
-        now = self._clock()
+        now = time.time()
         try:
             delivery_id = check_mlflow(headers_of(request.headers.raw), body, self._secrets, now=now)
         except UnsignedError as error:
@@ -122,7 +121,7 @@ class Receiver:
         headers = headers_of(request.headers.raw)
         event = next((value.lower() for name, value in headers if name == SPEECH_EVENT), "")
         token = request.query_params.get("validationToken") if event == "challenge" else None
-        now = self._clock()
+        now = time.time()
         try:
             call_id = check_speech(headers, body if token is None else token.encode(), self._secrets)
         except UnsignedError as error:

@@ -101,14 +101,14 @@ def contend(uri: str, experiment: str, barrier: Any, results: Any, rounds: int) 
     client = MlflowClient(uri, uri)
     client.search_experiments()
     for number in range(rounds):
-        barrier.wait(60)
+        barrier.wait(120)
         try:
             claim = acquire(client, experiment, f"{KEY}{number}")
         except ClaimHeldError:
             results.put((number, None))
             continue
         results.put((number, claim.holder.id))
-    barrier.wait(60)  # a holder that has ended holds nothing: stay until the slowest has asked
+    barrier.wait(120)  # a holder that has ended holds nothing: stay until the slowest has asked
 
 
 def hold_for_ever(uri: str, experiment: str, ready: Any) -> None:
@@ -150,9 +150,11 @@ def test_a_killed_holder_is_known_at_once_and_a_paused_one_is_not(context: Any, 
     child.start()
     assert ready.wait(120)
     os.kill(child.pid, signal.SIGSTOP)
-    with pytest.raises(ClaimHeldError, match=str(child.pid)):
-        acquire(client, experiment, KEY)
-    os.kill(child.pid, signal.SIGKILL)
+    try:
+        with pytest.raises(ClaimHeldError, match=str(child.pid)):
+            acquire(client, experiment, KEY)
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
     deadline = time.monotonic() + 60
     while claims._started(child.pid) and time.monotonic() < deadline:
         time.sleep(0.01)
