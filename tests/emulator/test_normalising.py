@@ -29,6 +29,11 @@ def test_written_text_becomes_words(written: str, spoken: str) -> None:
     assert normalise(spoken, "en-US") == spoken  # what was heard goes the same way as the reference
 
 
+@pytest.mark.timeout(100)  # it takes a tenth of a second; begun anew at each digit, many minutes
+def test_a_number_without_end_is_read_in_one_go() -> None:
+    assert normalise("1" * 200_000 + "x", "en-US").split()[-2:] == ["one", "x"]
+
+
 def test_other_locales_lose_case_and_punctuation() -> None:
     assert normalise("Frankfurter Ring, 12!", "de-DE") == "frankfurter ring 12"
     assert normalise("¡Eine Frage!", "de-DE") == "eine frage"

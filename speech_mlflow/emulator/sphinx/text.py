@@ -53,7 +53,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     ),
     (re.compile(r"\b(\d{1,2}):(\d\d)\b"), lambda m: f" {_clock(m[1], m[2])} "),
     (re.compile(rf"\b({_NUMBER})(?:st|nd|rd|th)\b", re.IGNORECASE), lambda m: f" {ordinal(m[1])} "),
-    (re.compile(rf"({_NUMBER})\.(\d+)"), lambda m: f" {number(m[1])} point {digits(m[2])} "),
+    (re.compile(rf"(?<!\d)({_NUMBER})\.(\d+)"), lambda m: f" {number(m[1])} point {digits(m[2])} "),
     (re.compile(r"\b(1[1-9]|20[1-9])(\d{1,2})\b"), lambda m: f" {_year(m[0])} "),
     (re.compile(_NUMBER), lambda m: f" {number(m[0])} "),
 )
@@ -65,13 +65,13 @@ _ACRONYM = re.compile(r"\b[A-Z]{2,5}(?![A-Za-z])")
 
 def sentences(line: str) -> list[str]:
     """The sentences of one line of text; a title like "Dr." ends none."""
-    found: list[str] = []
+    found: list[list[str]] = []
     for part in _SENTENCE_END.split(line.strip()):
-        if found and found[-1].split()[-1].lower() in _TITLES:
-            found[-1] += f" {part}"
+        if found and found[-1][-1].split()[-1].lower() in _TITLES:
+            found[-1].append(part)
         elif part:
-            found.append(part)
-    return found
+            found.append([part])
+    return [" ".join(parts) for parts in found]
 
 
 def spoken_words(text: str) -> list[str]:
