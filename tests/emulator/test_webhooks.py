@@ -18,7 +18,7 @@ import pytest
 
 from tests.emulator.conftest import create, error_of, id_of, upload
 from tests.fixtures.emulator import RunningEmulator, StartEmulator
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 class Receiver:
@@ -217,7 +217,7 @@ def test_a_receiver_that_talks_nonsense_stops_nobody_else(service: RunningEmulat
         threading.Thread(target=answer, daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         other = create(service, "/webhooks", webUrl=url, events={"datasetCreation": True})
-        assert spoken.wait(30)
+        assert spoken.wait(PATIENCE)
         hook = register(service, receiver, "datasetCreation")
         create(service, "/datasets", kind="Language")
         receiver.wait_for("DatasetCreation")
