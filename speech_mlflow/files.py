@@ -14,7 +14,7 @@ from speech_mlflow.errors import SpeechMlflowError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``path`` when all went well, and is gone when not."""
+    """A file that takes the place of ``path`` when all went well, and is gone when not; only its owner may read it."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

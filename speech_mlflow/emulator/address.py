@@ -7,13 +7,13 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+
+from speech_mlflow.files import replacing
 
 LOCK, ADDRESS, KEY = "service.lock", "address.json", "key"
 
@@ -105,15 +105,8 @@ def write_key(directory: Path, key: SecretStr) -> SecretStr:
 
 
 def _write_private(path: Path, content: str) -> None:
-    """Write a whole file or nothing; mkstemp makes it with mode 0600."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(content.encode())
 
 
 @functools.lru_cache(maxsize=1)
