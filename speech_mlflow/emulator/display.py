@@ -119,7 +119,10 @@ def display_form(
     if rules is not None:
         words = apply_patterns(words, [rule.elements for rule in rules.itn])
     english = locale.lower().startswith("en")
-    itn = " ".join(write_numbers(words) if english else words)
+    written = write_numbers(words) if english else words
+    itn = " ".join(word for word in written if word.strip())
+    if not itn:  # a pattern may write nothing for what was said
+        return DisplayForm("", "", "")
     phrases = (*PROFANITY, *(entry.phrase for entry in rules.profanity)) if rules is not None else PROFANITY
     display = _capitalise(itn) if english else itn[:1].upper() + itn[1:]
     if rules is not None and rules.rewrites:

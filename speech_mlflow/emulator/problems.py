@@ -42,6 +42,7 @@ CHOICES: Mapping[str, str] = {
     "token errors": "an edit is punctuation, capitalization, inverseTextNormalization (digits or symbols), or lexical",
     "recognition of long audio": f"more than {SHORT_AUDIO_SECONDS} s at the short audio URL is refused with 400",
     "Offset and Duration of short audio": "JSON numbers in ticks of 100 ns",
+    "masked profanity": "an asterisk for every letter, as in the published output format, not for all but the first",
     "audio without speech": "NoMatch, or InitialSilenceTimeout when it is silent all through",
     "weight": "the engine's own choice where customModelWeightPercent is absent",
     "roles": "a read-only token may GET and recognise; other methods answer 403 in the gateway's shape",

@@ -68,6 +68,12 @@ def test_profanity_as_asked() -> None:
     assert {(form.itn, form.masked_itn) for form in forms.values()} == {("this bullshit again", "this ******** again")}
 
 
+def test_a_pattern_may_write_nothing() -> None:
+    found = rules("#itn", "{um>}")
+    assert display_form("um", "en-US", rules=found) == ("", "", "")
+    assert display_form("um hello um there", "en-US", rules=found) == ("hello there", "hello there", "Hello there.")
+
+
 def test_a_word_that_only_contains_profanity_is_not_masked() -> None:
     assert display_form("scunthorpe and dickens", "en-US").display == "Scunthorpe and dickens."
 
