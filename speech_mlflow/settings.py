@@ -33,7 +33,8 @@ BORROWED = {
 }
 """Settings that also listen to a variable of MLflow's or Azure's own, which ranks just below ours."""
 MISSPELT = 0.85
-"""How alike a ``SPEECH_MLFLOW_*`` variable must be to a setting's to count as misspelt: other variables have that prefix, too."""
+"""How alike a ``SPEECH_MLFLOW_*`` variable must be to a setting's, where it has other letters, to count as misspelt: other
+variables have that prefix, too."""
 
 Origin = Literal["flag", "environment", "file", "default"]
 
@@ -185,7 +186,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {error}") from error
+        raise SettingsError(f"{path}: {error}", hint="mend that line: the file is TOML") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     return values
 
 
@@ -201,7 +204,11 @@ def _misspelt(environ: Mapping[str, str]) -> list[str]:
     """Variables of our prefix that are nearly a setting's."""
     known = [name.upper() for name in Settings.model_fields]
     given = [name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX)]
-    near = [(name, difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT)) for name in given if name not in known]
+    near = [
+        (name, [one for one in known if sorted(one) == sorted(name)] or difflib.get_close_matches(name, known, 1, MISSPELT))
+        for name in given
+        if name not in known
+    ]
     return [f"{PREFIX}{name}: unknown (did you mean {PREFIX}{close[0]}?)" for name, close in near if close]
 
 

@@ -17,7 +17,9 @@ def listen(host: str, port: int, *, backlog: int, error: type[SpeechMlflowError]
         listener.bind((host, port))
     except OSError as problem:
         listener.close()
-        raise error(f"cannot listen on {host}:{port}: {problem.strerror or problem}", hint="choose another port") from None
+        raise error(
+            f"cannot listen on {host}:{port}: {problem.strerror or problem}", hint="choose another port, or host"
+        ) from None
     listener.listen(backlog)
     listener.setblocking(False)
     return listener

@@ -49,6 +49,9 @@ def test_a_misspelt_variable_is_named_and_other_variables_of_the_prefix_are_not(
         SettingsError, match=r"SPEECH_MLFLOW_TRAKCING_URI: unknown \(did you mean SPEECH_MLFLOW_TRACKING_URI\?\)"
     ):
         load(tmp_path, environ={"SPEECH_MLFLOW_TRAKCING_URI": CANARY})
+    for swapped, meant in (("LOCLAE", "LOCALE"), ("KYE", "KEY")):
+        with pytest.raises(SettingsError, match=rf"did you mean SPEECH_MLFLOW_{meant}\?"):
+            load(tmp_path, environ={f"SPEECH_MLFLOW_{swapped}": CANARY})
     load(tmp_path, environ={"SPEECH_MLFLOW_DISABLED_PLUGINS": "*", "SPEECH_MLFLOW_LIVE": "1"})
 
 

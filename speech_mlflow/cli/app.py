@@ -23,6 +23,7 @@ from speech_mlflow.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mlflow import MlflowClient
 
@@ -151,16 +152,28 @@ def _not_connected(url: str) -> str | None:
     return None
 
 
+def _load(flags: Mapping[str, Any], file: Path | None) -> Settings:
+    """The settings. Where any is wrong, what is wrong in the file's targets and pipeline is told with it."""
+    try:
+        return Settings.load(flags, file=file)
+    except SettingsError:
+        from speech_mlflow.pipeline.declared import SettingsFile
+
+        SettingsFile.load(flags, file=file)
+        raise
+
+
 class DataArgument(click.Path):
-    """A path of data, which the shell completes, or ``dataset:ID`` for a data set that the service has already."""
+    """A path of data, which the shell completes, or what begins with ``other``: data that are elsewhere."""
 
     name = "data"
 
-    def __init__(self) -> None:
+    def __init__(self, *other: str) -> None:
         super().__init__(exists=True)
+        self.other = other
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if str(value).startswith("dataset:") else super().convert(value, param, ctx)
+        return value if str(value).startswith(self.other) else super().convert(value, param, ctx)
 
 
 def command(function: F) -> F:
@@ -171,7 +184,7 @@ def command(function: F) -> F:
         names = [option[2:].replace("-", "_") for option in SETTINGS_OPTIONS]
         flags = {name: kwargs.pop(name) for name in names}
         as_json = kwargs.pop("json")
-        settings = Settings.load(flags, file=kwargs.get("settings_file"))
+        settings = _load(flags, kwargs.get("settings_file"))
         hide(secrets_in(settings))
         app = App(settings, as_json)
         try:

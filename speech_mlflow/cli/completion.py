@@ -71,4 +71,6 @@ def completion(app: App, shell: str) -> None:
     assert kind is not None
     root = click.get_current_context().find_root().command
     script = kind(root, {}, PROGRAM, VARIABLE).source()
+    if shell == "zsh":  # a new user's .zshrc has not loaded it
+        script = script.replace("\n", "\n\n(( $+functions[compdef] )) || { autoload -Uz compinit; compinit }\n", 1)
     app.emit({"shell": shell, "script": script}, lambda: click.echo(script))

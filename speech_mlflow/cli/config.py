@@ -22,7 +22,7 @@ def config() -> None:
     """
 
 
-@config.command()
+@config.command(short_help="Print each setting and its origin.")
 @command
 def show(app: App) -> None:
     """Print each setting, its value and its origin; secrets are masked.
@@ -50,7 +50,7 @@ def show(app: App) -> None:
     )
 
 
-@config.command()
+@config.command(short_help="Print the JSON schema of the file.")
 @command
 def schema(app: App) -> None:
     """Print the JSON schema of speech-mlflow.toml, by which editors complete and check it.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
-from speech_mlflow.cli.app import App, command, entity, fields, table
-from speech_mlflow.errors import CorpusError
+from speech_mlflow.cli.app import App, DataArgument, command, entity, fields, table
+from speech_mlflow.errors import CorpusError, DataError
 from speech_mlflow.service.entities import DATASET_KINDS
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def data() -> None:
     """
 
 
-@data.command()
+@data.command(short_help="Check data as the service would.")
 @click.argument("paths", type=PATH, nargs=-1, required=True)
 @kind_option
 @command
@@ -48,23 +50,45 @@ def check(app: App, paths: tuple[Path, ...], kind: str | None) -> None:
     """
     from speech_mlflow.corpus import read_corpus
 
-    corpora = [read_corpus(path, locale=app.settings.locale, kind=kind) for path in paths]
+    checked: list[Corpus | _Unread] = []
+    for path in paths:
+        try:
+            checked.append(read_corpus(path, locale=app.settings.locale, kind=kind))
+        except DataError as error:  # of this one: the others are looked at all the same
+            if len(paths) == 1:
+                raise
+            checked.append(_Unread(path, error))
+    app.emit([_document(one, app.settings.locale) for one in checked], lambda: _show_checked(checked))
+    count = sum(1 if isinstance(one, _Unread) else len(one.errors) for one in checked)
+    if count:
+        raise CorpusError(f"{_many(count, 'error')} in the data", hint="each line above says what to change")
 
-    def human() -> None:
-        for corpus in corpora:
-            click.echo(f"{corpus.source}: {corpus.kind}, {len(corpus.errors)} errors, {len(corpus.warnings)} warnings")
-            fields({f"  {name}": _short(value) for name, value in corpus.profile().items()})
-            for problem in corpus.problems:
-                click.echo(f"  {problem}")
 
-    app.emit([_document(corpus) for corpus in corpora], human)
-    errors = [problem for corpus in corpora for problem in corpus.errors]
-    if errors:
-        raise CorpusError(f"{len(errors)} errors in the data", hint="each line above says what to change")
+@dataclass(frozen=True)
+class _Unread:
+    """Data that cannot be read at all, and why."""
+
+    source: Path
+    error: DataError
 
 
-@data.command()
-@click.argument("source", metavar="PATH|URL")
+def _show_checked(checked: Iterable[Corpus | _Unread]) -> None:
+    for one in checked:
+        if isinstance(one, _Unread):
+            click.echo(f"{one.source}: cannot be read\n  {one.error}" + (f" ({one.error.hint})" if one.error.hint else ""))
+            continue
+        click.echo(f"{one.source}: {one.kind}, {_many(len(one.errors), 'error')}, {_many(len(one.warnings), 'warning')}")
+        fields({f"  {name}": _short(value) for name, value in one.profile().items()})
+        for problem in one.problems:
+            click.echo(f"  {problem}")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+@data.command(short_help="Check data and upload them once.")
+@click.argument("source", metavar="PATH|URL", type=DataArgument("http://", "https://"))
 @kind_option
 @click.option("--name", help="Name of the data set; default: the file's name.")
 @click.option("--force", is_flag=True, help="Import a URL again, which was imported before.")
@@ -114,7 +138,7 @@ def _upload(app: App, path: Path, kind: str | None, name: str | None) -> Dataset
         return upload_corpus(speech, corpus, project=app.project(speech), progress=progress)
 
 
-@data.command()
+@data.command(short_help="Show one data set and its files.")
 @click.argument("dataset_id")
 @command
 def show(app: App, dataset_id: str) -> None:
@@ -145,7 +169,7 @@ def show(app: App, dataset_id: str) -> None:
     app.emit({**entity(dataset), "files": listed}, human)
 
 
-@data.command("list")
+@data.command("list", short_help="List the data sets of the resource.")
 @command
 def list_(app: App) -> None:
     """List the data sets of the resource.
@@ -174,7 +198,12 @@ def _row(dataset: Any) -> dict[str, object]:
     }
 
 
-def _document(corpus: Corpus) -> dict[str, object]:
+def _document(corpus: Corpus | _Unread, locale: str) -> dict[str, object]:
+    if isinstance(corpus, _Unread):
+        error = corpus.error
+        problem = {"severity": "error", "code": "unreadable", "message": str(error), "file": str(corpus.source), "line": None}
+        unknown: dict[str, object] = {"kind": None, "locale": locale, "fingerprint": None, "profile": {}}
+        return {"path": str(corpus.source), **unknown, "problems": [{**problem, "hint": error.hint}]}
     return {
         "path": str(corpus.source),
         "kind": corpus.kind,

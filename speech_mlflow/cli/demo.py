@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import threading
@@ -16,7 +17,7 @@ import click
 
 from speech_mlflow.cli.app import App, fields, percent, table
 from speech_mlflow.cli.main import of_run
-from speech_mlflow.errors import PromotionError, SpeechMlflowError
+from speech_mlflow.errors import PromotionError, SettingsError, SpeechMlflowError
 from speech_mlflow.progress import Progress, silent
 from speech_mlflow.settings import FILE, Settings
 
@@ -31,13 +32,8 @@ if TYPE_CHECKING:
 MODEL = "clinic-en-us"
 DEPLOY_SECONDS = 300
 STEPS = 7
-SETTINGS = """\
-# Settings of the demo: in this directory, every speech-mlflow command works on what the demo made.
-tracking_uri = "sqlite:///mlflow.db"
-experiment = "clinic"
-project = "clinic"
-state_dir = "speech"
-"""
+HEAD = "# Settings of the demo: in this directory, every speech-mlflow command works on what the demo made."
+SETTINGS = {"tracking_uri": "sqlite:///mlflow.db", "experiment": "clinic", "project": "clinic", "state_dir": "speech"}
 
 
 @dataclass
@@ -85,13 +81,22 @@ def demo(directory: Path, as_json: bool) -> None:
     """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / FILE).write_text(SETTINGS, "utf-8")
-    app = App(_absolute(Settings.load(environ={}, directory=directory), directory), as_json)
+    app = App(_absolute(_settings(directory), directory), as_json)
     try:
         document = _tell(app, directory)
     finally:
         app.close()
     app.emit(document, lambda: _summary(document))
+
+
+def _settings(directory: Path) -> Settings:
+    """The demo's own settings, which are written to its directory unless they were. SettingsError where that is a project."""
+    file = directory / FILE
+    if not file.exists():
+        file.write_text("\n".join([HEAD, *(f'{name} = "{value}"' for name, value in SETTINGS.items()), ""]), "utf-8")
+    elif not file.read_text("utf-8", "replace").startswith(HEAD):
+        raise SettingsError(f"{file} is of a project; nothing was written", hint="name another directory with --dir")
+    return Settings.model_validate(SETTINGS)
 
 
 def _absolute(settings: Settings, directory: Path) -> Settings:
@@ -156,7 +161,7 @@ def _tell(app: App, directory: Path) -> dict[str, Any]:
         ],
         "seconds": {title: round(seconds, 1) for title, seconds in story.seconds.items()},
         "total_seconds": round(time.monotonic() - begun, 1),
-        "mlflow_ui": f"{_program('mlflow')} ui --backend-store-uri {app.settings.tracking_uri}",
+        "mlflow_ui": f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(app.settings.tracking_uri)}",
     }
 
 
@@ -283,7 +288,7 @@ def _program(name: str) -> str:
     """How to call a program of this environment: by its name where the PATH leads to it, else by its path."""
     ours = Path(sys.executable).with_name(name)
     found = shutil.which(name)
-    return name if not ours.exists() or (found and Path(found).samefile(ours)) else str(ours)
+    return name if not ours.exists() or (found and Path(found).samefile(ours)) else shlex.quote(str(ours))
 
 
 def _line(label: str, data: list[Corpus], trained: TrainResult, tested: TestResult) -> dict[str, Any]:
@@ -316,4 +321,4 @@ def _summary(document: dict[str, Any]) -> None:
     for title, seconds in [*document["seconds"].items(), ("in all", document["total_seconds"])]:
         click.echo(f"{seconds:6.1f} s  {title}")
     click.echo(f"\nSee it in MLflow:\n  {document['mlflow_ui']}")
-    click.echo(f"Go on with it:\n  cd {document['directory']} && {_program('speech-mlflow')} models list")
+    click.echo(f"Go on with it:\n  cd {shlex.quote(document['directory'])} && {_program('speech-mlflow')} models list")

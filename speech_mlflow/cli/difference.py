@@ -9,7 +9,7 @@ import click
 from speech_mlflow.cli.app import App, command
 
 
-@click.command()
+@click.command(short_help="Show what changed between two versions.")
 @click.argument("first", metavar="MODEL/VERSION")
 @click.argument("second", metavar="MODEL/VERSION")
 @command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,8 @@ import click
 from pydantic import SecretStr
 
 from speech_mlflow.cli.app import App, command, fields, table
+from speech_mlflow.cli.main import of_run
+from speech_mlflow.settings import Settings
 
 if TYPE_CHECKING:
     from speech_mlflow.emulator.address import Address
@@ -18,18 +21,19 @@ if TYPE_CHECKING:
 
 @click.group(invoke_without_command=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=0, show_default="a free one", help="Port to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="a free one", help="Port to listen on.")
 @click.option(
     "--dir",
+    "--state-dir",
     "directory",
-    type=click.Path(path_type=Path),
-    default=Path(".speech-mlflow"),
-    show_default=True,
-    help="Where it keeps its state.",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where it keeps its state; default: state_dir of the settings.",
 )
 @click.option("--key", envvar="SPEECH_MLFLOW_EMULATOR_KEY", help="Key that clients must send; default: a random one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else, once it takes requests.")
+@of_run
 @click.pass_context
-def emulator(context: click.Context, host: str, port: int, directory: Path, key: str | None) -> None:
+def emulator(context: click.Context, host: str, port: int, directory: Path | None, key: str | None, as_json: bool) -> None:
     """Run the offline speech service in the foreground; it prints what to put in the environment.
 
     Every other command starts one by itself where no endpoint is set, one for each state directory.
@@ -40,18 +44,26 @@ def emulator(context: click.Context, host: str, port: int, directory: Path, key:
     speech-mlflow emulator stop
     """
     if context.invoked_subcommand is not None:
+        given = {} if directory is None else {"state_dir": str(directory)}
+        context.default_map = {context.invoked_subcommand: given}
         return
     from speech_mlflow.emulator.server import serve
 
+    state = Settings.load({"state_dir": directory}).state_dir
+
     def started(address: Address) -> None:
-        click.echo(f"export SPEECH_MLFLOW_ENDPOINT={address.url}")
-        click.echo(f"export SPEECH_MLFLOW_KEY={address.key.get_secret_value()}")
-        click.echo(f"the offline speech service keeps its state in {directory}; Ctrl-C stops it", err=True)
+        document = {"endpoint": address.url, "key": address.key.get_secret_value(), "state": os.fspath(state.resolve())}
+        if as_json:
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+            return
+        click.echo(f"export SPEECH_MLFLOW_ENDPOINT={document['endpoint']}")
+        click.echo(f"export SPEECH_MLFLOW_KEY={document['key']}")
+        click.echo(f"the offline speech service keeps its state in {state}; Ctrl-C stops it", err=True)
 
-    serve(host, port, directory, SecretStr(key) if key else None, on_ready=started)
+    serve(host, port, state, SecretStr(key) if key else None, on_ready=started)
 
 
-@emulator.command()
+@emulator.command(short_help="Say whether it runs and where.")
 @command
 def status(app: App) -> None:
     """Say whether the offline service of the state directory runs, and where.
@@ -68,7 +80,7 @@ def status(app: App) -> None:
     app.emit(running, lambda: fields(running))
 
 
-@emulator.command()
+@emulator.command(short_help="Stop it; its state stays.")
 @command
 def stop(app: App) -> None:
     """Stop the offline service of the state directory; its state stays.
@@ -82,7 +94,7 @@ def stop(app: App) -> None:
     app.emit({"stopped": bool(stopped)}, lambda: click.echo("stopped" if stopped else "none was running"))
 
 
-@emulator.command()
+@emulator.command(short_help="Print what of the service is emulated.")
 @command
 def coverage(app: App) -> None:
     """Print which operations and rules of the service are emulated, and which are not.

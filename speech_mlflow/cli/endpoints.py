@@ -21,7 +21,7 @@ def endpoints() -> None:
     """
 
 
-@endpoints.command("list")
+@endpoints.command("list", short_help="List endpoints and the versions they serve.")
 @command
 def list_(app: App) -> None:
     """List the endpoints of the resource and the registered versions that they serve at this moment.
@@ -39,7 +39,7 @@ def list_(app: App) -> None:
     )
 
 
-@endpoints.command()
+@endpoints.command(short_help="Show one endpoint.")
 @click.argument("endpoint_id")
 @command
 def show(app: App, endpoint_id: str) -> None:

@@ -21,7 +21,7 @@ def evaluations() -> None:
     """
 
 
-@evaluations.command("list")
+@evaluations.command("list", short_help="List evaluations with their WER.")
 @command
 def list_(app: App) -> None:
     """List the evaluations of the resource with the word error rates that the service counted.
@@ -41,7 +41,7 @@ def list_(app: App) -> None:
     )
 
 
-@evaluations.command()
+@evaluations.command(short_help="Show one evaluation and its counts.")
 @click.argument("evaluation_id")
 @command
 def show(app: App, evaluation_id: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EXPIRING = 5
 
 
-@click.command()
+@click.command(short_help="List versions whose models expire soon.")
 @click.option("--within", metavar="DAYS", type=click.FloatRange(min=0), help="How many days ahead (default: expiry_days).")
 @click.option("--served", is_flag=True, help="Only models that an endpoint serves.")
 @click.option("--exit-code", is_flag=True, help="Exit with 5 where any is listed.")

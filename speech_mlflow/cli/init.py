@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -47,7 +48,7 @@ def init(app: App, directory: Path, example: bool, force: bool) -> None:
     def human() -> None:
         for path in written:
             click.echo(f"wrote {path}")
-        there = "" if directory == Path() else f"cd {directory} && "
+        there = "" if directory == Path() else f"cd {shlex.quote(str(directory))} && "
         click.echo(
             f"next: {there}speech-mlflow run --dry-run" if example else "next: put your data where the file says, or change it"
         )

@@ -30,7 +30,7 @@ models.add_command(expiring)
 models.add_command(diff)
 
 
-@models.command("list")
+@models.command("list", short_help="List registered versions with WER and endpoint.")
 @click.option("--name", help="Only this registered model.")
 @command
 def list_(app: App, name: str | None) -> None:
@@ -69,7 +69,7 @@ def list_(app: App, name: str | None) -> None:
     )
 
 
-@models.command()
+@models.command(short_help="Rank the models tested on a data set.")
 @click.argument("dataset")
 @click.option("--metric", default="wer", show_default=True, help="What decides: wer, wer.recomputed, or an evaluator's metric.")
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="How many models to list.")
@@ -112,7 +112,7 @@ def _measured(metric: str, value: float) -> str:
     return percent(value) if metric.partition(".")[0] in {"wer", "ser", "ter"} else f"{value:.4g}"
 
 
-@models.command()
+@models.command(short_help="List base models and when they expire.")
 @command
 def base(app: App) -> None:
     """List the base models of the locale, newest first, and until when they can be adapted and used.
@@ -138,7 +138,11 @@ def base(app: App) -> None:
 
     app.emit(
         [entity(model) for model in found],
-        lambda: table(["base model", "id", "adapt until", "use until", "adapts with"], [row(model) for model in found]),
+        lambda: (
+            table(["base model", "id", "adapt until", "use until", "adapts with"], [row(model) for model in found])
+            if found
+            else click.echo(f"there is no base model for {app.settings.locale}: `speech-mlflow doctor` names the locales")
+        ),
     )
 
 

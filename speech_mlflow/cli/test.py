@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("data", type=DataArgument())
+@click.argument("data", type=DataArgument("dataset:"))
 @click.option(
     "--model",
     "models",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("data", type=DataArgument(), nargs=-1, required=True)
+@click.argument("data", type=DataArgument("dataset:"), nargs=-1, required=True)
 @click.option("--name", required=True, help="Name of the model; also of the registered model.")
 @click.option("--registered-model", help="Registered model, where it is to have another name.")
 @click.option("--base-model", help="Id of the base model; default: the newest that takes these kinds of data.")

@@ -175,7 +175,8 @@ def read(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Pi
         raise SettingsError(f"{path} declares no [pipeline]", hint="`speech-mlflow init DIR` writes an example to copy from")
     wrong = [f"{where(path, key)}: {what}" for key, what in _dangling(declared)]
     if wrong:
-        raise SettingsError("\n  ".join(wrong if len(wrong) == 1 else ["wrong settings:", *wrong]))
+        hint = "`speech-mlflow init DIR` writes an example of a pipeline to compare with"
+        raise SettingsError("\n  ".join(wrong if len(wrong) == 1 else ["wrong settings:", *wrong]), hint=hint)
     return declared
 
 

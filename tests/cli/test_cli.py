@@ -49,6 +49,27 @@ def test_a_wrong_setting_is_named_and_exits_with_2(tmp_path: Path) -> None:
     assert "did you mean tracking_uri?" in run("config", "show", cwd=tmp_path, code=2).stderr
 
 
+def test_what_is_wrong_anywhere_in_the_file_is_told_at_once(tmp_path: Path) -> None:
+    wrong = ['poll_seconds = "often"', "[targets.m]", "max_were = 1", "[pipeline.models.m]", "train = []"]
+    (tmp_path / "speech-mlflow.toml").write_text("\n".join(wrong), "utf-8")
+    for command in (("config", "show"), ("run",), ("models", "list")):
+        said = run(*command, cwd=tmp_path, code=2).stderr
+        assert all(f"speech-mlflow.toml:{line}: " in said for line in (1, 3, 5))
+
+
+def test_a_file_that_is_no_toml_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "speech-mlflow.toml").write_text("locale = \n", "utf-8")
+    assert "mend that line" in run("config", "show", cwd=tmp_path, code=2).stderr
+
+
+def test_the_demo_does_not_overwrite_the_settings_of_a_project(tmp_path: Path) -> None:
+    file = tmp_path / "speech-mlflow.toml"
+    file.write_text('endpoint = "https://name.cognitiveservices.azure.com"\n', "utf-8")
+    assert "--dir" in run("demo", "--dir", str(tmp_path), cwd=tmp_path, code=2).stderr
+    assert file.read_text("utf-8").startswith("endpoint")
+    assert [path.name for path in tmp_path.iterdir()] == ["speech-mlflow.toml"]
+
+
 def test_config_show_masks_the_key_and_names_origins(tmp_path: Path) -> None:
     done = run("config", "show", "--json", "--locale", "de-DE", cwd=tmp_path, SPEECH_MLFLOW_KEY="canary-77")
     shown = json.loads(done.stdout)
@@ -69,6 +90,23 @@ def test_bad_data_shows_all_problems_with_file_and_line_and_exits_with_3(recordi
     said = done.stdout + done.stderr
     assert "transcripts.txt:1" in said
     assert "c.wav" in said
+
+
+def test_data_that_cannot_be_read_do_not_hide_what_is_wrong_with_others(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    (recordings / "transcripts.txt").write_text("c.wav\tnot there\n", "utf-8")
+    done = run("data", "check", "broken.zip", str(recordings), cwd=tmp_path, code=3)
+    assert "broken.zip is broken" in done.stdout
+    assert "c.wav" in done.stdout
+    unread, read = json.loads(run("data", "check", "broken.zip", str(recordings), "--json", cwd=tmp_path, code=3).stdout)
+    assert (unread["path"], unread["problems"][0]["code"]) == ("broken.zip", "unreadable")
+    assert read["kind"] == "Acoustic"
+    assert set(unread) == set(read)
+
+
+def test_what_is_neither_a_path_nor_a_web_address_is_a_usage_error(tmp_path: Path) -> None:
+    for source in ("nope.zip", "ftp://host/x.zip"):
+        assert f"'{source}' does not exist" in run("data", "upload", source, cwd=tmp_path, code=2).stderr
 
 
 def test_plugins_are_listed(tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def test_every_option_is_explained(name: str) -> None:
     assert silent == []
 
 
+@pytest.mark.parametrize("name", sorted(GROUPS))
+def test_no_summary_in_the_list_of_a_group_is_cut_off(name: str) -> None:
+    shown = ALL[name].get_help(click.Context(ALL[name], info_name=f"speech-mlflow {name}"))
+    assert "..." not in shown.partition("\nCommands:\n")[2]
+
+
 @pytest.mark.parametrize("name", LEAVES)
 def test_every_command_has_the_shared_options(name: str) -> None:
     assert set(options(LEAVES[name])) >= SHARED

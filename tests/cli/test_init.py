@@ -79,6 +79,13 @@ def test_init_overwrites_nothing_without_force(here: Path) -> None:
     assert read().models
 
 
+def test_init_says_how_to_go_on_in_a_way_that_a_shell_takes(here: Path) -> None:
+    said = invoke("init", "first try [v1]").stdout
+    assert (here / "first try [v1]" / "speech-mlflow.toml").is_file()
+    assert "next: " in said
+    assert "cd 'first try [v1]' && " in invoke("init", "first try [v1]", "--example", "--force").stdout
+
+
 def test_init_with_the_example_has_all_data_that_the_file_names(here: Path) -> None:
     invoke("init", "clinic", "--example")
     pipeline = read(Path("clinic/speech-mlflow.toml"))
