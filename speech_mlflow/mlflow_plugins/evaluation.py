@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from speech_mlflow.errors import SpeechMlflowError
 from speech_mlflow.scoring import Score, score
 from speech_mlflow.scoring.comparison import wer_interval
 from speech_mlflow.scoring.evaluators import EvaluatorFailure, EvaluatorOutput
+from speech_mlflow.scoring.inputs import is_missing
 from speech_mlflow.scoring.report import figures, render_report
 from speech_mlflow.settings import Settings
 from speech_mlflow.tracking import mlmodel, runs, tables, tags, values
@@ -134,7 +134,7 @@ def _texts(given: Any, what: str, *, empty: bool) -> list[str]:
         raise MlflowException(f"the data have no {what}: name the column of texts", INVALID_PARAMETER_VALUE)
     cells = given.tolist() if hasattr(given, "tolist") else list(given)
     if empty:
-        cells = ["" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell for cell in cells]
+        cells = ["" if is_missing(cell) else cell for cell in cells]
     wrong = [index for index, cell in enumerate(cells) if not isinstance(cell, str)]
     if wrong:
         first = f"{type(cells[wrong[0]]).__name__} in row {wrong[0]}"
@@ -150,7 +150,7 @@ def _column(dataset: Any, name: str) -> list[Any]:
             f"evaluator_config of 'speech' names the column {name!r}; there are: {', '.join(known) or 'none'}",
             INVALID_PARAMETER_VALUE,
         )
-    return [None if cell is None else str(cell) for cell in features[name].tolist()]
+    return [None if is_missing(cell) else str(cell) for cell in features[name].tolist()]
 
 
 def _audio(ids: Sequence[str], recordings: Sequence[str | None]) -> Audio:

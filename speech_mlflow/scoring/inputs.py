@@ -99,9 +99,18 @@ def read_words(name: str, words: Iterable[str]) -> tuple[str, ...]:
     return tuple(words)
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value says that there is none: None, or what pandas writes for it (NaN, NaT, NA)."""
+    try:
+        return value is None or bool(value != value)  # NaN and NaT are the values that differ from themselves
+    except TypeError:  # whether NA does, nobody knows
+        return True
+    except ValueError:  # an array
+        return False
+
+
 def _label(value: Any) -> str:
-    # NaN, which pandas writes for nothing, is the one value that differs from itself
-    return NO_LABEL if value is None or value != value else str(value)
+    return NO_LABEL if is_missing(value) else str(value)
 
 
 def _sequence(name: str, given: Any) -> tuple[Any, ...]:

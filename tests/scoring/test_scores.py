@@ -108,10 +108,12 @@ def test_groups() -> None:
 
 def test_lists_of_any_kind() -> None:
     frame = pd.DataFrame({"reference": ["a b", "c"], "hypothesis": ["a", "c"], "speaker": ["x", None]})
-    found = score(frame.reference, frame.hypothesis, groups=frame[["speaker"]].to_dict("list"), ids=frame.index)
+    frame["device"] = pd.array(["phone", None], dtype="string")
+    found = score(frame.reference, frame.hypothesis, groups=frame[["speaker", "device"]].to_dict("list"), ids=frame.index)
     assert found.deletions == 1
     assert found.ids == ("0", "1")
     assert found.column() == ("x", "(none)")
+    assert found.column("device") == ("phone", "(none)")
     assert score((text for text in ["a"]), iter(["b"])).wer == 1
 
 

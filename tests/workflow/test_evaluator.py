@@ -81,6 +81,23 @@ def test_predictions_in_a_column_are_scored_and_measured_by_every_evaluator(mlfl
     assert "<b>me</b>" not in page
 
 
+@pytest.mark.parametrize("kind", ["object", "string"])
+def test_what_pandas_writes_for_nothing_is_nothing(kind: str) -> None:
+    data = DATA.assign(speaker=["x", None, float("nan")], path=["a.wav", None, float("nan")]).astype(kind)
+    asked: list[bytes | None] = []
+
+    def listening(given: EvaluatorInput) -> dict[str, float]:
+        asked.extend(given.audio(one.id) for one in given.utterances)
+        return {}
+
+    with plugged(Evaluator("listening", listening)):
+        result = mlflow_evaluate(data=data, evaluator_config=CONFIG | {"audio": "path"})
+    table = result.artifacts["speech_utterances"].content
+    where = table["columns"].index("speaker")
+    assert [row[where] for row in table["data"]] == ["x", "(none)", "(none)"]
+    assert asked == [None, None, None]
+
+
 def mlflow_evaluate(**given):  # type: ignore[no-untyped-def]
     arguments = {
         "data": DATA,
