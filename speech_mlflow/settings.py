@@ -84,7 +84,7 @@ class Settings(pydantic.BaseModel):
     experiment: str = Field(default="speech", description="MLflow experiment of the runs")
     artifact_location: str | None = Field(default=None, description="where a new experiment puts its artifacts")
     state_dir: Path = Field(default=Path(".speech-mlflow"), description="state of the offline service")
-    trigger: Literal["stage", "alias"] = Field(default="stage", description="what marks a version to be served")
+    trigger: Literal["stage", "alias", "tag"] = Field(default="stage", description="what marks a version to be served")
     targets: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="by registered model: what serves it, under which gates"
     )

@@ -92,8 +92,8 @@ def _trigger(client: MlflowClient, settings: Settings) -> Iterable[Finding]:
         yield Finding("registry", "fail", f"{uri} has no stages, and they are what promotes", fix)
         return
     client.search_registered_models(max_results=1)
-    mark = "stage Production" if settings.trigger == "stage" else "the alias `production`"
-    yield Finding("registry", "ok", f"readable; what promotes is {mark}")
+    mark = {"stage": "stage Production", "alias": "the alias `production`", "tag": "the tag `speech.production`"}
+    yield Finding("registry", "ok", f"readable; what promotes is {mark[settings.trigger]}")
 
 
 def _logged_models(client: MlflowClient, settings: Settings) -> Iterable[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from speech_mlflow.cli.app import App, command, fields, table
-from speech_mlflow.errors import PromotionError
+from speech_mlflow.errors import GateError, OperationFailedError, PromotionError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -144,14 +144,20 @@ def apply(app: App, models: tuple[str, ...], plan_file: Path | None, because: st
     plans: list[Plan | dict[str, object]] = [_read_plan(plan_file)] if plan_file else [*_plans(app, models, gates=False)]
     if any(one["changes"] if isinstance(one, dict) else one.changes for one in plans):
         app.confirm_cost(COSTS, yes=yes)
-    applied, elsewhere, regions = [], [], _regions(app, speech)
+    applied, elsewhere, failed, regions = [], [], [], _regions(app, speech)
     with app.progress() as progress:
         for one in plans:
             name = str(one["registered_model"]) if isinstance(one, dict) else one.name
             options = _options(progress, because or "apply")
-            applied.append(usecases.apply_plan(speech, client, one, _target(app, name), options=options))
-            elsewhere += regions.apply(client, applied[-1], options)
-    _report(app, applied, elsewhere)
+            try:
+                applied.append(usecases.apply_plan(speech, client, one, _target(app, name), options=options))
+            except (PromotionError, OperationFailedError) as error:  # of one model: it stops no other
+                if len(plans) == 1:
+                    raise
+                failed.append(f"{name}: {error}")
+            else:
+                elsewhere += regions.apply(client, applied[-1], options)
+    _report(app, applied, elsewhere, failed)
 
 
 @click.command()
@@ -190,7 +196,7 @@ def watch(app: App, models: tuple[str, ...], until_idle: bool, listen: str | Non
         if until_idle and event.kind == "idle":
             stop.set()
 
-    speech, client = app.speech(), app.mlflow()
+    speech, client = app.speech(), app.mlflow(patient=True)
     with app.progress() as progress, ExitStack() as stack:
         run(
             speech,
@@ -304,7 +310,7 @@ def _name_and_version(text: str) -> tuple[str, str]:
     return name, number
 
 
-def _report(app: App, applied: list[Applied], elsewhere: list[Elsewhere]) -> None:
+def _report(app: App, applied: list[Applied], elsewhere: list[Elsewhere], failed: Sequence[str] = ()) -> None:
     def human() -> None:
         for one in applied:
             click.echo(f"{one.plan.name}: {one.result}, {one.reason}")
@@ -315,7 +321,12 @@ def _report(app: App, applied: list[Applied], elsewhere: list[Elsewhere]) -> Non
                 fields({"  endpoint": part.applied.endpoint_id, "  run": part.applied.run_id})
 
     app.emit([*(one.to_dict() for one in applied), *(part.to_dict() for part in elsewhere)], human)
-    failed = [f"{one.plan.name}: {one.result}, {one.reason}" for one in applied if one.result not in {"served", "unchanged"}]
-    failed += [f"{part.region}: {part.result}, {part.reason}" for part in elsewhere if not part.well]
-    if failed:
-        raise PromotionError("; ".join(failed))
+    said: list[tuple[str, str, str]] = [
+        (one.plan.name, one.result, one.reason) for one in applied if one.result not in {"served", "unchanged"}
+    ]
+    said += [(part.region, part.result, part.reason) for part in elsewhere if not part.well]
+    if said or failed:
+        results = {result for _, result, _ in said}
+        of_gates = not failed and "refused" in results <= {"refused", "waiting"}
+        wrong = [*failed, *(f"{name}: {result}, {reason}" for name, result, reason in said)]
+        raise (GateError if of_gates else PromotionError)("; ".join(wrong))

@@ -213,10 +213,9 @@ class _Connected:
 
     def served(self, model: Registered, target: Target) -> dict[str, Any] | None:
         """What the registry says is served, None where nothing is."""
-        from speech_mlflow.promotion.observed import SERVED_VERSION
         from speech_mlflow.tracking import tags
 
-        endpoint_id, number = model.tags.get(target.tag(tags.ENDPOINT_ID)), model.tags.get(target.tag(SERVED_VERSION))
+        endpoint_id, number = model.tags.get(target.tag(tags.ENDPOINT_ID)), model.tags.get(target.tag(tags.SERVED_VERSION))
         version = model.version(number)
         if endpoint_id is None or number is None:
             return None

@@ -1,9 +1,9 @@
 """``mlflow server --app-name speech-mlflow``: MLflow's own server, with two ears and a hand.
 
-It wakes the controller at once when a stage or an alias changes (``receiver_url`` and ``receiver_secret`` in the settings), and
-it refuses a move to Production that the recorded evidence speaks against (``guard``, on by default). The settings are read where
-the server runs: ``SPEECH_MLFLOW_*`` and the ``speech-mlflow.toml`` of its working directory, whose targets say which gates there
-are. ``speech-mlflow-basic-auth`` does the same on MLflow's basic authentication.
+It wakes the controller at once when a stage, an alias or the tag ``speech.production`` changes (``receiver_url`` and
+``receiver_secret`` in the settings), and it refuses a move to Production that the recorded evidence speaks against (``guard``, on by
+default). The settings are read where the server runs: ``SPEECH_MLFLOW_*`` and the ``speech-mlflow.toml`` of its working directory,
+whose targets say which gates there are. ``speech-mlflow-basic-auth`` does the same on MLflow's basic authentication.
 
 The stages and aliases are still served by Flask in MLflow 3.17, below its FastAPI application: so its hooks see every such
 request, of the API and of the pages, under uvicorn, gunicorn and waitress. Whatever fails in here is logged, and MLflow answers
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 STAGE = "/mlflow/model-versions/transition-stage"
 ALIAS = "/mlflow/registered-models/alias"
+SET_TAG, DELETE_TAG = "/mlflow/registered-models/set-tag", "/mlflow/registered-models/delete-tag"
+ACTIONS = {STAGE: "stage_changed", ALIAS: "alias_changed", SET_TAG: "tag_changed", DELETE_TAG: "tag_changed"}
+"""What wakes the controller; of tags the one alone that may say what is to be served."""
 GUARD_SECONDS = 10.0
 """How long a request waits for what the gates say; then it passes."""
 GUARDS_AT_ONCE = 4
@@ -89,9 +92,10 @@ def _move() -> Move | None:
 
     if request.method != "POST":
         return None
-    if request.path.endswith(STAGE):
-        return Move.of_stage(_asked())
-    return Move.of_alias(_asked()) if request.path.endswith(ALIAS) else None
+    for path, move_of in ((STAGE, Move.of_stage), (ALIAS, Move.of_alias), (SET_TAG, Move.of_tag)):
+        if request.path.endswith(path):
+            return move_of(_asked())
+    return None
 
 
 def _judge(move: Move) -> str | None:
@@ -184,12 +188,17 @@ def _observer(waker: Waker | None) -> Callable[[Response], Response]:
 def _tell(waker: Waker) -> None:
     from flask import request
 
-    of_stage = request.path.endswith(STAGE) and request.method == "POST"
-    if not of_stage and not (request.path.endswith(ALIAS) and request.method in {"POST", "DELETE"}):
+    from speech_mlflow.tracking import tags
+
+    if request.method not in {"POST", "DELETE"}:
         return
-    name = _asked().get("name") or request.args.get("name")
-    if isinstance(name, str):
-        waker.wake(name, "stage_changed" if of_stage else "alias_changed")
+    action = next((said for path, said in ACTIONS.items() if request.path.endswith(path)), None)
+    asked = {**request.args.to_dict(), **_asked()} if action else {}
+    if action == "tag_changed" and asked.get("key") != tags.PRODUCTION:
+        return
+    name = asked.get("name")
+    if action is not None and isinstance(name, str):
+        waker.wake(name, action)
 
 
 def _asked() -> Mapping[str, object]:

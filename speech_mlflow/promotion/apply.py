@@ -34,7 +34,7 @@ from speech_mlflow.promotion.copies import Source
 from speech_mlflow.promotion.crash import step
 from speech_mlflow.promotion.events import notify
 from speech_mlflow.promotion.journal import Journal, Result
-from speech_mlflow.promotion.observed import SERVED_VERSION, EndpointState, observe, state_of
+from speech_mlflow.promotion.observed import EndpointState, observe, state_of
 from speech_mlflow.promotion.options import Options, Stopped
 from speech_mlflow.promotion.plan import SERVICE_WRITES, Plan, Step, hold_text
 from speech_mlflow.promotion.reading import OVERRIDE, PROMOTION_RUN_ID, read_candidate, read_plan, with_decisions
@@ -67,7 +67,8 @@ class Applied:
     @property
     def served(self) -> bool:
         """Whether the desired version is served now."""
-        return self.result == "served" or (self.result == "unchanged" and self.plan.desired.state == "served")
+        kept = self.plan.desired.state == "served" and self.plan.steps[0].action == "keep"
+        return self.result == "served" or (self.result == "unchanged" and kept)
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON."""
@@ -245,7 +246,7 @@ class _Apply:
             with run.timed("copy"), step("copy"):
                 version = self._copy(writer, version)
         with step("look-up"):
-            endpoint = self._look_up(writer.model, plan, patient)
+            endpoint = self._look_up(writer.model, plan, patient, writer.claim.check)
         try:
             with run.timed("write"), step("write"):
                 endpoint = writer.serve(version, endpoint)
@@ -254,23 +255,32 @@ class _Apply:
             with run.timed("probe"), step("probe"):
                 self._probe(endpoint, version, recordings, writer)
         except (OperationFailedError, probe.ProbeFailed) as error:
-            return self._put_back(plan, writer, str(error))
+            return self._put_back(plan, version, writer, str(error))
         with step("tags"):
             self._publish(version, endpoint, writer)
         return _Ended("served", f"version {version.number} is served by endpoint {endpoint.id}", endpoint)
 
-    def _put_back(self, plan: Plan, writer: Writer, reason: str) -> _Ended:
-        """Hold the version back and put the published one back on the endpoint; the hold comes first, so that a process that
+    def _put_back(self, plan: Plan, version: Version, writer: Writer, reason: str) -> _Ended:
+        """Hold the version back and put back on the endpoint what it served before: the published version, or the model as it was
+        where that version was deleted or the endpoint is one that is taken over. The hold comes first, so that a process that
         takes over here restores and does not try again."""
         writer.claim.check()
         self._hold(f"failed: {reason}", plan, writer.model)
-        previous = writer.model.version(plan.observed.published_version)
-        endpoint = observe(self.speech, writer.model, self.target).endpoint
-        if previous is None or endpoint is None or not plan.observed.published:
+        before, endpoint = plan.observed, observe(self.speech, writer.model, self.target).endpoint
+        if endpoint is None or before.endpoint is None or not (before.published or before.found_by == "declared"):
             return _Ended("failed", f"{reason}; nothing was served before", endpoint)
+        previous = writer.model.version(before.published_version) if before.published else None
         with writer.run.timed("put back"):
-            endpoint = writer.settle(writer.serve(previous, endpoint).id)
-        return _Ended("rolled back", f"{reason}; version {previous.number} is served again", endpoint)
+            if previous is not None and tags.MODEL_ID in previous.tags:
+                back = f"version {previous.number} is served again"
+                endpoint = writer.serve(previous, endpoint)
+            elif before.endpoint.model_id not in {None, version.tags[tags.MODEL_ID]}:
+                back = f"model {before.endpoint.model_id} is served again, as before"
+                endpoint = writer.reset(endpoint, before.endpoint)
+            else:
+                return _Ended("failed", f"{reason}; what was served before is not known any more", endpoint)
+            endpoint = writer.settle(endpoint.id)
+        return _Ended("rolled back", f"{reason}; {back}", endpoint)
 
     def _restore(self, plan: Plan, main: Step, writer: Writer) -> _Ended:
         published = writer.model.version(plan.observed.published_version)
@@ -313,10 +323,10 @@ class _Apply:
             writer.report("gates", f"{one.gate}: {'passed' if one.passed else 'NO'}: {one.reason}")
         return with_decisions(writer.model, plan, () if override else decisions)
 
-    def _look_up(self, model: Registered, plan: Plan, patient: bool) -> EndpointState | None:
+    def _look_up(self, model: Registered, plan: Plan, patient: bool, keep: Callable[[], None]) -> EndpointState | None:
         """The endpoint as it is now. Where a process that died was creating it, it is looked for until a list must show it."""
         for seconds in self.options.look_after if patient and plan.observed.endpoint is None else (0.0,):
-            self.options.pause(seconds)
+            self.options.pause(seconds, keep)
             found = observe(self.speech, model, self.target).endpoint
             if found is not None:
                 return found
@@ -341,11 +351,16 @@ class _Apply:
     def _probe(self, endpoint: EndpointState, version: Version, recordings: list[tuple[str, bytes]], writer: Writer) -> None:
         if self.target.probe is None:
             return
-        writer.claim.check()
         language = endpoint.locale or version.tags.get(tags.LOCALE) or "en-US"
         try:
             result = probe.run(
-                self.speech, endpoint.id, recordings, self.target.probe, language=language, progress=self.options.progress
+                self.speech,
+                endpoint.id,
+                recordings,
+                self.target.probe,
+                language=language,
+                progress=self.options.progress,
+                keep=writer.keep,
             )
         except probe.ProbeFailed as error:
             writer.run.measure(error.result)
@@ -364,11 +379,12 @@ class _Apply:
         for other in writer.model.versions:
             if other.number != version.number and here in other.tags:
                 registry.delete_tag(self.client, self.name, here, version=other.number)
-        if tags.HOLD in version.tags:
-            registry.delete_tag(self.client, self.name, self.target.tag(tags.HOLD), version=version.number)
+        hold = self.target.tag(tags.HOLD)
+        if hold in version.tags:
+            registry.delete_tag(self.client, self.name, hold, version=version.number)
         noted = {here: endpoint.id, PROMOTION_RUN_ID: writer.run.run_id}
         registry.set_tags(self.client, self.name, noted, version=version.number)
-        registry.set_tags(self.client, self.name, {self.target.tag(SERVED_VERSION): version.number})
+        registry.set_tags(self.client, self.name, {self.target.tag(tags.SERVED_VERSION): version.number})
 
     # --- small things ------------------------------------------------------------------------------------------------
 
@@ -386,7 +402,7 @@ class _Apply:
     def _close(self, left: list[Run], plan: Plan, continued_in: str | None = None) -> None:
         """Close what a process that died left open, and tell its event."""
         for run in left:
-            done = not plan.changes and run.data.tags.get(journal.MODEL_VERSION) == plan.observed.published_version
+            done = not plan.changes and run.data.tags.get(tags.MODEL_VERSION) == plan.observed.published_version
             if done and run.data.tags.get(journal.INTENT) not in {"restore", "retire"}:
                 journal.close_left_over(self.client, run, "served", "finished by another process after this one died")
             else:
@@ -404,4 +420,4 @@ def _not_stale(plan: Plan, plan_id: str | None) -> None:
 
 
 def _was_creating(run: Run) -> bool:
-    return run.data.tags.get(journal.INTENT) == "create" and run.data.tags.get(journal.RESULT) is None
+    return run.data.tags.get(journal.INTENT) == "create" and run.data.tags.get(tags.RESULT) is None

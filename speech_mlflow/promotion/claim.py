@@ -22,12 +22,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speech_mlflow.errors import ClaimHeldError
 from speech_mlflow.promotion.registry import search_runs
 from speech_mlflow.tracking import tags
+from speech_mlflow.tracking.refusal import delete
 from speech_mlflow.tracking.values import literal
 
 if TYPE_CHECKING:
@@ -98,8 +100,9 @@ class Claim:
             if _latest(self._client.get_run(run_id)) != number:
                 raise ClaimHeldError(f"another process took over {self.key}")
         if self.ends - self._clock() < self.ttl * (1 - RENEW_AFTER):
+            ends = self._clock() + self.ttl  # before it is written, which may take a while: never later than others think
             self._push(time.time() + self.ttl)
-            self.ends = self._clock() + self.ttl
+            self.ends = ends
 
     def release(self) -> None:
         """Let others have it at once. What cannot be released ends by itself."""
@@ -213,7 +216,8 @@ def _rotate(claim: Claim, experiment_id: str) -> None:
     old, number = claim.places, _win(claim._client, run, claim.holder, claim.key, claim.ttl)
     claim.places = (*old, (run.info.run_id, number))
     for run_id, _ in old:
-        claim._client.delete_run(run_id)
+        past = partial(claim._client.set_tag, run_id, tags.KIND, "past claim")
+        delete(partial(claim._client.delete_run, run_id), instead=past)
     claim.places = claim.places[-1:]
 
 

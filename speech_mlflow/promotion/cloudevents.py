@@ -11,7 +11,6 @@ Each request has the headers of *Standard Webhooks*: ``webhook-id`` (the same fo
 from __future__ import annotations
 
 import atexit
-import http.client
 import json
 import logging
 import threading
@@ -19,13 +18,13 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.promotion import journal
 from speech_mlflow.promotion.events import PromotionEvent
+from speech_mlflow.promotion.posting import Address
 from speech_mlflow.promotion.signatures import SIGNATURE, signed_headers
 
 if TYPE_CHECKING:
@@ -66,14 +65,9 @@ class Outbox:
     def __init__(
         self, url: str, secret: SecretStr | None, *, timeout: float = TIMEOUT_SECONDS, first_pause: float = FIRST_PAUSE
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SettingsError(f"events_url is no http(s) URL: {url.partition('?')[0]}")
+        self._address = Address.of(url, setting="events_url")
         if secret is None or not secret.get_secret_value():
             raise SettingsError("events_url without events_secret: events are signed", hint="set SPEECH_MLFLOW_EVENTS_SECRET")
-        self._https = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port
-        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._secret = secret
         self._timeout = timeout
         self._first_pause = first_pause
@@ -127,13 +121,7 @@ class Outbox:
             "webhook-timestamp": str(seconds),
             "webhook-signature": signed[SIGNATURE],
         }
-        kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=self._timeout)
-        try:
-            connection.request("POST", self._path, body, headers)
-            status = connection.getresponse().status
-        finally:
-            connection.close()
+        status = self._address.post(body, headers, timeout=self._timeout)
         if not 200 <= status < 300:
             raise ConnectionError(f"the sink answered {status}")
 
@@ -148,7 +136,9 @@ class Outbox:
             try:
                 self.send(event)
             except Exception as error:  # whatever it is, it is tried again
-                log.warning("an event for %s is sent again in %.0f s: %s: %s", self._host, pause, type(error).__name__, error)
+                log.warning(
+                    "an event for %s is sent again in %.0f s: %s: %s", self._address.host, pause, type(error).__name__, error
+                )
                 with self._lock:
                     self._lock.wait_for(lambda: self._closed, pause)
                 pause = min(2 * pause, LONGEST_PAUSE)

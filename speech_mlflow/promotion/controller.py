@@ -25,12 +25,12 @@ from speech_mlflow.promotion import cloudevents, journal, registry
 from speech_mlflow.promotion.apply import Applied, apply
 from speech_mlflow.promotion.claim import TARGET
 from speech_mlflow.promotion.counts import Counts, Metric, metrics, problems, stuck
-from speech_mlflow.promotion.desired import desired_of
 from speech_mlflow.promotion.events import EventKind, OnEvent, PromotionEvent, notify
 from speech_mlflow.promotion.expiry import ExpiryWatch
-from speech_mlflow.promotion.observed import Endpoints, observed_of, state_of
+from speech_mlflow.promotion.observed import Endpoints, state_of
 from speech_mlflow.promotion.options import Options, Stopped
-from speech_mlflow.promotion.plan import Plan, plan
+from speech_mlflow.promotion.plan import Plan
+from speech_mlflow.promotion.reading import plan_of
 from speech_mlflow.promotion.records import Mark, Registered
 from speech_mlflow.promotion.target import Target
 
@@ -43,12 +43,13 @@ if TYPE_CHECKING:
 POLL_SECONDS = 5.0
 RESYNC_SECONDS = 60.0
 BACKOFF_FIRST, BACKOFF_MAX = 1.0, 300.0
-"""Seconds before a target is tried again after an error: doubled each time, with full jitter."""
+"""Seconds before a target is tried again after an error: doubled each time, less up to a half by chance."""
 CLAIM_SECONDS = 2.0
 """Seconds before a target is looked at again that another process works on."""
 GRACE_SECONDS = 4.0
 """How long work may take to end after a signal."""
-WORKERS = 4
+WORKERS = 16
+"""Targets that are worked on at once: most of the time each of them waits for a deployment, which may take half an hour."""
 REST_SECONDS = 0.2
 """At the least between two looks at everything: whoever wakes the controller all the time must not keep MLflow busy."""
 
@@ -159,6 +160,7 @@ class Controller:
         changed = [name for name, mark in marks.items() if self._marks.get(name) != mark]
         self._marks = marks
         with self._lock:
+            self._forget_others(marks)
             for name in changed:
                 self._enqueue(name, monotonic())
         self.counts.polled(len(marks))
@@ -176,33 +178,32 @@ class Controller:
         keys = {run.data.tags.get(TARGET) for run in left}
         models = registry.read_all(self._client)
         endpoints = Endpoints(state_of(endpoint) for endpoint in self._speech.endpoints.list())
+        ours = {name: models[name] for name in self._marks if name in models}
+        elsewhere = self._plans_elsewhere(ours)
         held = 0
-        elsewhere = self._differ_elsewhere(models, keys)
         with self._lock:
-            for name in self._marks:
-                if name not in models:
-                    continue
+            for name, model in ours.items():
                 try:
                     target = self._target_of(name)
-                    made = plan_of(models[name], endpoints, target, self._speech.resource)
+                    made = plan_of(model, endpoints, target, self._speech.resource)
                 except SettingsError:  # a wrong tag of one model stops no other: its own work says what is wrong
-                    self._enqueue(name, monotonic())
+                    self._enqueue_in_turn(name)
                     continue
-                held += made.blocked is not None
+                parts = elsewhere.get(name, [])
+                held += sum(one.blocked is not None for one in (made, *parts))
                 if target.key(name) in keys and name not in self._working:
                     self._left_open.add(name)
-                    self._enqueue(name, monotonic())
-                elif made.changes or self._news(name, made) or name in elsewhere:
-                    self._enqueue(name, monotonic())
+                    self._enqueue_in_turn(name)
+                elif made.changes or self._news(name, made) or self._differ(name, parts if made.blocked is None else [], keys):
+                    self._enqueue_in_turn(name)
         self.counts.resynced(held)
-        self._expiry.look(models.values())
+        self._expiry.look(ours.values())
 
     def _attempt(self, look: Callable[[], None]) -> bool:
         try:
             look()
         except Exception as error:  # MLflow or the service is not there: nothing is written, and it is tried again
-            self.counts.errors += 1
-            self.counts.pass_errors += 1
+            self.counts.failed("pass")
             self._poll_failures += 1
             self._say("", "error", f"{type(error).__name__}: {error}")
             return False
@@ -213,15 +214,20 @@ class Controller:
     def _after(self, succeeded: bool, seconds: float) -> float:
         if succeeded:
             return seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
-        return min(seconds * 2.0**self._poll_failures, max(seconds, 60.0))
+        return backoff(seconds, self._poll_failures, max(seconds, 60.0))
 
     # --- working -----------------------------------------------------------------------------------------------------
 
     def _enqueue(self, name: str, due: float) -> None:
-        if name in self._working:
-            self._again.add(name)
         self._due[name] = min(due, self._due.get(name, due))
         self._idle = False
+
+    def _enqueue_in_turn(self, name: str) -> None:
+        """Of what a comparison finds: a target that failed, or is failing just now, keeps its pause."""
+        if name in self._working:
+            self._again.add(name)
+        elif name not in self._due:
+            self._enqueue(name, monotonic())
 
     def _start_due(self, pool: ThreadPoolExecutor) -> None:
         now = monotonic()
@@ -229,7 +235,6 @@ class Controller:
             ready = [name for name, due in self._due.items() if due <= now and name not in self._working]
             for name in ready:
                 del self._due[name]
-                self._again.discard(name)
                 self._working[name] = pool.submit(self._work, name)
             self.counts.waiting = len(self._due) + len(self._working)
 
@@ -247,63 +252,72 @@ class Controller:
         finally:
             with self._lock:
                 del self._working[name]
-                if name in self._again or again is not None:
-                    self._again.discard(name)
-                    self._enqueue(name, monotonic() + (again or 0.0))
+                if again is None and name in self._again:
+                    again = 0.0
+                self._again.discard(name)
+                if again is not None:
+                    self._enqueue(name, monotonic() + again)
             self._woken.set()
 
     def _reconcile(self, name: str) -> float | None:
         """Bring one target in line; the seconds after which to look again, None: when something changes."""
+        if self._stop.is_set():  # it was waiting for its turn
+            return None
         target = self._target_of(name)
         with self.counts.timed("target"):
             applied = apply(self._speech, self._client, name, target, recover=name in self._left_open, options=self._options)
         self._left_open.discard(name)
-        self.counts.ended(applied.result)
         self._tell(name, applied)
-        if self._regions is not None:
-            elsewhere = self._regions.apply(self._client, applied, self._options, patient=False)
-            wrong = [f"{one.region}: {one.reason}" for one in elsewhere if one.result == "error"]
-            if wrong:
-                raise PromotionError("; ".join(wrong))
+        elsewhere = self._regions.apply(self._client, applied, self._options, patient=False) if self._regions else []
+        for one in elsewhere:
+            if one.applied is not None:
+                self._tell(f"{name}/{one.region}", one.applied)
+        wrong = [f"{one.region}: {one.reason}" for one in elsewhere if one.result == "error"]
+        if wrong:
+            raise PromotionError("; ".join(wrong))
         self._failures.pop(name, None)
+        if applied.served and any(one.result == "waiting" for one in elsewhere):  # for another process that is at it
+            return CLAIM_SECONDS
         return None if applied.result in {"unchanged", "blocked"} else 0.0
 
     def _failed(self, name: str, error: Exception) -> float:
         if not isinstance(error, SpeechMlflowError):
             log.exception("promotion of %s failed", name)
-        self.counts.errors += 1
-        self._failures[name] = self._failures.get(name, 0) + 1
+        self.counts.failed("target")
+        self._failures[name] = failures = self._failures.get(name, 0) + 1
         self._say(name, "error", f"{type(error).__name__}: {error}")
-        ceiling = min(BACKOFF_MAX, BACKOFF_FIRST * 2.0 ** (self._failures[name] - 1))
-        return ceiling * random.uniform(0.5, 1.0)  # noqa: S311
+        return backoff(BACKOFF_FIRST, failures - 1, BACKOFF_MAX) * random.uniform(0.5, 1.0)  # noqa: S311
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
-    def _tell(self, name: str, applied: Applied) -> None:
+    def _tell(self, about: str, applied: Applied) -> None:
         made = applied.plan
+        self.counts.ended(applied.result)
         if applied.run_id is not None:
             self.counts.tell(applied.result)
         if applied.result in {"unchanged", "blocked"}:
             news = news_of(made)
             if news is None:
-                self._said.pop(name, None)
+                self._said.pop(about, None)
             else:
-                self._say(name, *news, plan=made)
+                self._say(about, *news, plan=made)
         elif applied.result == "served" and made.writes and made.observed.published_version == made.desired.version:
             reason = next(step.reason for step in made.steps if step.action in {"create", "update"})
-            self._say(name, "drift", f"{reason}; mended", plan=made)
+            self._say(about, "drift", f"{reason}; mended", plan=made)
 
-    def _news(self, name: str, made: Plan) -> bool:
-        return news_of(made) != self._said.get(name)
+    def _news(self, about: str, made: Plan) -> bool:
+        return news_of(made) != self._said.get(about)
 
-    def _say(self, name: str, kind: EventKind, reason: str, *, plan: Plan | None = None) -> None:
-        """Tell of something that is not a promotion; the same thing once."""
-        if self._said.get(name) == (kind, reason):
+    def _say(self, about: str, kind: EventKind, reason: str, *, plan: Plan | None = None) -> None:
+        """Tell of something that is not a promotion; the same thing once. It is about a registered model, or (``NAME/REGION``)
+        about a region of it, or (empty) about everything."""
+        if self._said.get(about) == (kind, reason):
             return
-        self._said[name] = (kind, reason)
+        self._said[about] = (kind, reason)
         endpoint = plan.observed.endpoint if plan else None
         target = plan.target.name if plan else ""
         version = plan.desired.version if plan else None
+        name = about.partition("/")[0]
         event = PromotionEvent(kind, name, target, reason, version, endpoint.id if endpoint else None)
         self.counts.tell(kind)
         notify(event, manager=self._options.manager, on_event=self._options.on_event)
@@ -321,19 +335,29 @@ class Controller:
     def _is_ours(self, name: str, mark: Mark) -> bool:
         return mark.ours if self._only is None else name in self._only
 
-    def _differ_elsewhere(self, models: Mapping[str, Registered], left_open: Collection[str | None]) -> frozenset[str]:
-        """The models of which a region has to be looked at."""
+    def _forget_others(self, marks: Collection[str]) -> None:
+        """Of a model that was deleted or renamed nothing is left to be tried again."""
+        noted: tuple[dict[str, Any], ...] = (self._due, self._failures, self._said)
+        for each in noted:
+            for about in [one for one in tuple(each) if one and one.partition("/")[0] not in marks]:
+                each.pop(about, None)
+
+    def _plans_elsewhere(self, models: Mapping[str, Registered]) -> dict[str, list[Plan]]:
+        """What is to be done in the regions of each model, as far as they answer."""
         if self._regions is None:
-            return frozenset()
+            return {}
         self._regions.refresh()
-        found = set()
-        for name in self._marks.keys() & models.keys():
+        found = {}
+        for name, model in models.items():
             with suppress(SettingsError):  # the model's own work says what is wrong
-                target = self._target_of(name).with_tags(models[name].tags)
-                parts = {target.in_region(region).key(name) for region in target.regions}
-                if parts & set(left_open) or self._regions.differ(models[name], target):
-                    found.add(name)
-        return frozenset(found)
+                found[name] = self._regions.compare(model, self._target_of(name).with_tags(model.tags))
+        return found
+
+    def _differ(self, name: str, parts: Collection[Plan], left_open: Collection[str | None]) -> bool:
+        """Whether a region is to be looked at closely."""
+        return any(
+            one.changes or one.target.key(name) in left_open or self._news(f"{name}/{one.target.region}", one) for one in parts
+        )
 
     def _until(self, *moments: float) -> float:
         with self._lock:
@@ -341,11 +365,9 @@ class Controller:
         return max(0.0, min([*moments, *waiting]) - monotonic())
 
 
-def plan_of(model: Registered, endpoints: Endpoints, target: Target, resource: str | None) -> Plan:
-    """The plan for a model, given all endpoints of the resource: nothing is read."""
-    target = target.with_tags(model.tags)
-    observed = observed_of(endpoints.of(model, target), model, target, resource=resource)
-    return plan(desired_of(model, target.trigger), observed, model=model, target=target)
+def backoff(first: float, failures: int, most: float) -> float:
+    """Seconds before the next attempt after so many failures, doubled with each. The exponent ends where a float would."""
+    return min(most, first * 2.0 ** min(failures, 64))
 
 
 def news_of(made: Plan) -> tuple[EventKind, str] | None:

@@ -54,7 +54,7 @@ def _localised(version: Version, target: Target) -> Version:
     source = noted.pop(tags.MODEL_ID, None)
     if source is not None:
         noted[SOURCE_MODEL_ID] = source
-    for key in (tags.MODEL_ID, tags.RESOURCE, tags.HOLD):
+    for key in (tags.MODEL_ID, tags.RESOURCE):
         noted.pop(key, None)
         if target.tag(key) in noted:
             noted[key] = noted[target.tag(key)]

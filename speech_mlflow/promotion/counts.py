@@ -30,8 +30,7 @@ class Counts:
 
     polls: int = 0
     resyncs: int = 0
-    errors: int = 0
-    pass_errors: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
     results: dict[str, int] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
     took: dict[str, Took] = field(default_factory=dict)
@@ -74,6 +73,10 @@ class Counts:
     def ended(self, result: str) -> None:
         """A target was looked at, with this result."""
         self._add(self.results, result)
+
+    def failed(self, what: str) -> None:
+        """A *pass* (a poll or a resync), or work on a *target*, failed."""
+        self._add(self.failures, what)
 
     def tell(self, kind: str) -> None:
         """An event of this kind was told."""
@@ -121,6 +124,7 @@ def metrics(counts: Counts) -> list[Metric]:
     """Everything a controller counts. Labels come from a short list of words, never from what others send."""
     with counts._lock:
         results, told, took = dict(counts.results), dict(counts.told), dict(counts.took)
+        failures = {"pass": 0, "target": 0, **counts.failures}
     times = [("_count", {"of": what}, float(one.count)) for what, one in sorted(took.items())]
     times += [("_sum", {"of": what}, one.seconds) for what, one in sorted(took.items())]
     found = [
@@ -136,11 +140,11 @@ def metrics(counts: Counts) -> list[Metric]:
             "failures_total",
             "counter",
             "Passes and work on targets that failed; both are tried again.",
-            [("", {"of": "pass"}, counts.pass_errors), ("", {"of": "target"}, counts.errors - counts.pass_errors)],
+            _by("of", failures),
         ),
         Metric("results_total", "counter", "What came of work on targets.", _by("result", results)),
         Metric("events_total", "counter", "Events told, by kind.", _by("kind", told)),
-        Metric("drift_total", "counter", "Endpoints that others changed, mended.", [("", {}, told.get("drift", 0))]),
+        Metric("drift_total", "counter", "Changes of endpoints by others that were told of.", [("", {}, told.get("drift", 0))]),
         Metric("models", "gauge", "Registered models that are looked after.", [("", {}, counts.models)]),
         Metric("targets_pending", "gauge", "Targets that wait for work or are worked on.", [("", {}, counts.waiting)]),
         Metric("models_expiring", "gauge", "Served models that expire soon, or have expired.", [("", {}, counts.expiring)]),

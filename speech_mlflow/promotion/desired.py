@@ -1,9 +1,10 @@
 """Which version of a registered model is to be served, according to the registry.
 
-The registry says it by the stage *Production* or by the alias ``production``. An alias names one version. A stage may hold
-several versions, since a transition does not archive the others unless it is told to; MLflow then names the highest version
-number, also after a move back to an older one. What was moved last is found by time: a transition writes one and the same
-``last_updated_timestamp`` into the version and into the registered model, and nothing else writes both.
+The registry says it by the stage *Production*, by the alias ``production``, or by the tag ``speech.production`` of the registered
+model. Alias and tag name one version. A stage may hold several versions, since a transition does not archive the others unless it is
+told to; MLflow then names the highest version number, also after a move back to an older one. What was moved last is found by time: a
+transition writes one and the same ``last_updated_timestamp`` into the version and into the registered model, and nothing else writes
+both.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from speech_mlflow.promotion.records import ALIAS, PRODUCTION, Registered, Version
+from speech_mlflow.tracking import tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-Trigger = Literal["stage", "alias"]
+Trigger = Literal["stage", "alias", "tag"]
 State = Literal["served", "none", "ambiguous"]
 
 
@@ -46,25 +48,30 @@ def resolve(client: MlflowClient, model_name: str, *, trigger: Trigger = "stage"
 
 def desired_of(model: Registered, trigger: Trigger = "stage") -> Desired:
     """Which version is to be served: a function of the records alone."""
-    return _by_alias(model) if trigger == "alias" else _by_stage(model)
+    return _by_stage(model) if trigger == "stage" else _by_name(model, trigger)
 
 
-def _by_alias(model: Registered) -> Desired:
-    number = model.aliases.get(ALIAS)
+def named_by(model: Registered, trigger: Trigger) -> str | None:
+    """The number of the version that the alias or the tag names."""
+    return model.tags.get(tags.PRODUCTION) if trigger == "tag" else model.aliases.get(ALIAS)
+
+
+def _by_name(model: Registered, trigger: Trigger) -> Desired:
+    number, what = named_by(model, trigger), tags.PRODUCTION if trigger == "tag" else ALIAS
     production = [version.number for version in _in_production(model)]
     notes: tuple[str, ...] = ()
     if production and production != [number]:
-        notes = (f"{_versions(production)} in stage {PRODUCTION}, which is not what deploys here: the alias is",)
+        notes = (f"{_versions(production)} in stage {PRODUCTION}, which is not what deploys here: the {trigger} is",)
     if number is None:
         twins = [alias for alias in model.aliases if alias.lower() == ALIAS]
-        if twins:
+        if twins and trigger == "alias":
             notes += (f"aliases are case-sensitive: {', '.join(sorted(twins))} is not {ALIAS}",)
-        return Desired(model.name, None, "none", f"{model.name} has no alias {ALIAS}", notes=notes)
+        return Desired(model.name, None, "none", f"{model.name} has no {trigger} {what}", notes=notes)
     record = model.version(number)
     if record is None:
-        reason = f"the alias {ALIAS} names version {number} of {model.name}, which is not there"
+        reason = f"the {trigger} {what} names version {number} of {model.name}, which is not there"
         return Desired(model.name, None, "none", reason, notes=notes)
-    return Desired(model.name, number, "served", f"the alias {ALIAS} names version {number}", record, notes)
+    return Desired(model.name, number, "served", f"the {trigger} {what} names version {number}", record, notes)
 
 
 def _by_stage(model: Registered) -> Desired:

@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from speech_mlflow.errors import PromotionError
+
 if TYPE_CHECKING:
     from speech_mlflow.scoring import Score
+
+
+class EvidenceUnreadable(PromotionError):
+    """What a test measured is in MLflow and cannot be read just now: no gate can judge, and it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class TestEvidence:
 
     @cached_property
     def score(self) -> Score | None:
-        """The utterances, scored; None where the run does not have them (any more)."""
+        """The utterances, scored; None where the run does not have them (any more). Raises EvidenceUnreadable."""
         return self.load()
 
     def is_of(self, wanted: str) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from speech_mlflow.promotion.copies import trained_as
-from speech_mlflow.promotion.evidence import TestEvidence
+from speech_mlflow.promotion.evidence import EvidenceUnreadable, TestEvidence
 from speech_mlflow.promotion.records import Version
 from speech_mlflow.promotion.registry import search_runs
 from speech_mlflow.tracking import tags, values
@@ -118,9 +118,16 @@ def _fingerprint(given: DatasetInput) -> str | None:
 def _score(client: MlflowClient, run: Run, label: str) -> Score | None:
     from speech_mlflow.errors import TrackingError
     from speech_mlflow.tracking.store import Store
+    from speech_mlflow.workflow.recording import TABLE
     from speech_mlflow.workflow.results import read_test
 
     try:
         return read_test(Store(client, run.info.experiment_id), run.info.run_id, run=run).scores().get(label)
-    except TrackingError:
+    except TrackingError as error:
+        try:
+            there = any(file.path == TABLE for file in client.list_artifacts(run.info.run_id))
+        except Exception:  # the store of artifacts is not there, whatever its client raises
+            there = True
+        if there:
+            raise EvidenceUnreadable(str(error)) from error
         return None

@@ -12,7 +12,7 @@ from speech_mlflow.errors import ClaimHeldError
 from speech_mlflow.plugins import call, plugin_manager
 from speech_mlflow.promotion.champion import champion_decisions
 from speech_mlflow.promotion.decisions import Candidate, Decision
-from speech_mlflow.promotion.evidence import TestEvidence, alike
+from speech_mlflow.promotion.evidence import EvidenceUnreadable, TestEvidence, alike
 from speech_mlflow.promotion.options import Stopped
 from speech_mlflow.promotion.patience import within
 from speech_mlflow.promotion.plan import APPROVED_BY
@@ -37,7 +37,7 @@ def evaluate(
     """What all gates say, built-in ones first. A gate says nothing by returning None.
 
     A gate that raises, or does not answer within ``seconds``, has said no; with ``raising`` its error comes out of here
-    instead. ``keep`` is called every second while a gate thinks; what it raises comes out of here.
+    instead. ``keep`` is called every second while a gate thinks; what it raises comes out of here, as does EvidenceUnreadable.
     """
     manager = plugin_manager() if manager is None else manager
     said: list[Decision] = []
@@ -46,7 +46,7 @@ def evaluate(
         try:
             answer = within(seconds, partial(call, implementation, candidate), keep)
             said += _decisions(answer)
-        except (Stopped, ClaimHeldError):  # by ``keep``: that is not what the gate said
+        except (Stopped, ClaimHeldError, EvidenceUnreadable):  # by ``keep``, or by MLflow: that is not what the gate said
             raise
         except Exception as error:  # a plugin may raise anything, and what cannot judge has not passed
             if raising:
@@ -155,14 +155,18 @@ def _expiry(candidate: Candidate) -> Decision | None:
         return Decision("expiry", False, "the service does not say when its model expires") if wanted else None
     days = (candidate.expires - candidate.now) / DAY
     when = datetime.fromtimestamp(candidate.expires, timezone.utc).date()
-    text = f"its model expires on {when}, in {days:.0f} days (more than {wanted:.0f} asked for)"
+    text = (
+        f"its model expires on {when}, in {days:.0f} days (more than {wanted:g} asked for)"
+        if days > 0
+        else f"its model expired on {when}"
+    )
     return Decision("expiry", days > wanted, text, {"days": days, "expires_within_days": wanted})
 
 
 def _approval(candidate: Candidate) -> Decision | None:
+    """Somebody else than the author; the tag may name several people, with commas between them."""
     if not candidate.target.approval:
         return None
-    """Somebody else than the author; the tag may name several people, with commas between them."""
     author, who = candidate.author, f"version {candidate.version.number}"
     people = [name.strip() for name in candidate.version.tags.get(APPROVED_BY, "").split(",") if name.strip()]
     by = ", ".join(people)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from speech_mlflow.promotion import gates, registry
 from speech_mlflow.promotion.decisions import Candidate
-from speech_mlflow.promotion.observed import SERVED_VERSION, Observed
+from speech_mlflow.promotion.observed import Observed
 from speech_mlflow.promotion.plan import hold_of
 from speech_mlflow.promotion.reading import OVERRIDE, candidate_of
 from speech_mlflow.promotion.records import ALIAS, PRODUCTION, Registered, Version
@@ -46,6 +46,14 @@ class Move:
         return cls(name, version, "stage") if stage.lower() == PRODUCTION.lower() else None
 
     @classmethod
+    def of_tag(cls, asked: Mapping[str, object]) -> Move | None:
+        """The move in the body of *registered-models/set-tag*; None where it is another tag, or no proper request."""
+        name, key, value = asked.get("name"), asked.get("key"), asked.get("value")
+        if not (isinstance(name, str) and isinstance(value, str)):
+            return None
+        return cls(name, value, "tag") if key == tags.PRODUCTION else None
+
+    @classmethod
     def of_alias(cls, asked: Mapping[str, object]) -> Move | None:
         """The move in the body of *registered-models/alias*; None where it is another alias, or no proper request."""
         name, version, alias = asked.get("name"), asked.get("version"), asked.get("alias")
@@ -61,12 +69,12 @@ def refusal(client: MlflowClient, move: Move, target: Target, *, manager: pluggy
     """
     model = registry.read(client, move.name)
     target = target.with_tags(model.tags)
-    if move.by == "alias" and target.trigger != "alias":
+    if move.by not in {"stage", target.trigger}:
         return None
     version = model.version(move.version)
     if version is None or not _is_ours(model, version) or OVERRIDE in version.tags:
         return None
-    published = model.tags.get(target.tag(SERVED_VERSION))
+    published = model.tags.get(target.tag(tags.SERVED_VERSION))
     if published == version.number:
         return None
     observed = Observed(None, published_version=published)
@@ -79,7 +87,7 @@ def refusal(client: MlflowClient, move: Move, target: Target, *, manager: pluggy
 
 def read_recorded(client: MlflowClient, model: Registered, version: Version, target: Target) -> Candidate:
     """What a gate decides on, as far as MLflow holds it."""
-    champion = model.version(model.tags.get(target.tag(SERVED_VERSION)))
+    champion = model.version(model.tags.get(target.tag(tags.SERVED_VERSION)))
     return candidate_of(client, model, version, target, champion, expires=_recorded_expiry(client, version))
 
 

@@ -35,10 +35,6 @@ EXPERIMENT = "speech promotions"
 """The experiment of promotions and claims. One for all settings: every process must find the others' claims."""
 
 OPEN = "speech.open"
-RESULT = "speech.result"
-REASON = "speech.reason"
-REGISTERED_MODEL = "speech.registered_model"
-MODEL_VERSION = "speech.model_version"
 INTENT = "speech.intent"
 """What the run was about to do: *create*, *update*, *restore*, *publish* or *retire*."""
 
@@ -95,8 +91,8 @@ class Journal:
                     OPEN: "true",
                     TARGET: plan.target.key(plan.name),
                     INTENT: intent,
-                    REGISTERED_MODEL: plan.name,
-                    MODEL_VERSION: plan.desired.version,
+                    tags.REGISTERED_MODEL: plan.name,
+                    tags.MODEL_VERSION: plan.desired.version,
                     tags.RESOURCE: observed.resource,
                     tags.MODEL_ID: version.tags.get(tags.MODEL_ID) if version else None,
                     tags.ENDPOINT_ID: observed.endpoint.id if observed.endpoint else None,
@@ -159,7 +155,7 @@ class Journal:
                 self.client.set_tag(self.run_id, name, str(value))
 
     def close(self, result: Result, reason: str, *, after: Mapping[str, Any], endpoint_id: str | None) -> None:
-        """Write down how it ended. The run stays open until :meth:`told`."""
+        """Write down how it ended. The run stays open until :func:`told`."""
         from speech_mlflow.tracking import runs
         from speech_mlflow.tracking.store import Store
 
@@ -169,21 +165,17 @@ class Journal:
         runs.log(
             store,
             self.run_id,
-            run_tags={RESULT: result, REASON: reason, tags.ENDPOINT_ID: endpoint_id},
+            run_tags={tags.RESULT: result, tags.REASON: reason, tags.ENDPOINT_ID: endpoint_id},
             measured=[runs.Measured(seconds)],
         )
         runs.finish(store, self.run_id, _STATUS.get(result, "FAILED"))
-
-    def told(self) -> None:
-        """The event of this run was told to everybody: nothing is left to do for it."""
-        told(self.client, self.run_id)
 
 
 def begin_retiring(client: MlflowClient, experiment_id: str, key: str, endpoint_id: str, *, who: str, why: str) -> str:
     """Write down that an endpoint is about to be deleted; the run's id."""
     run_tags = {tags.KIND: tags.KIND_PROMOTION, OPEN: "true", TARGET: key, INTENT: "retire", tags.ENDPOINT_ID: endpoint_id}
     name = key.rpartition("/")[0]
-    run = client.create_run(experiment_id, tags={**run_tags, REGISTERED_MODEL: name}, run_name=f"retire {name}")
+    run = client.create_run(experiment_id, tags={**run_tags, tags.REGISTERED_MODEL: name}, run_name=f"retire {name}")
     for param, value in {"registered_model": name, "target": key.rpartition("/")[2], "who": who, "why": why}.items():
         client.log_param(run.info.run_id, param, value)
     return str(run.info.run_id)
@@ -221,28 +213,28 @@ def open_runs(client: MlflowClient, experiment_id: str, key: str | None = None) 
 
 def close_left_over(client: MlflowClient, run: Run, result: Result, reason: str) -> None:
     """Close the run of a process that died."""
-    if run.data.tags.get(RESULT) is None:
-        client.set_tag(run.info.run_id, RESULT, result)
-        client.set_tag(run.info.run_id, REASON, reason)
+    if run.data.tags.get(tags.RESULT) is None:
+        client.set_tag(run.info.run_id, tags.RESULT, result)
+        client.set_tag(run.info.run_id, tags.REASON, reason)
     if run.info.status == "RUNNING":
         from speech_mlflow.tracking import runs
         from speech_mlflow.tracking.store import Store
 
-        status = _STATUS.get(run.data.tags.get(RESULT, result), "FAILED")
+        status = _STATUS.get(run.data.tags.get(tags.RESULT, result), "FAILED")
         runs.finish(Store(client, run.info.experiment_id), run.info.run_id, status)
 
 
 def event_of(run: Run) -> PromotionEvent:
     """The event that a closed run tells of; the same each time."""
-    kind = cast("EventKind", run.data.tags.get(RESULT, "interrupted"))
+    kind = cast("EventKind", run.data.tags.get(tags.RESULT, "interrupted"))
     name, _, target = run.data.tags.get(TARGET, "/").rpartition("/")
     return PromotionEvent(
         kind=kind,
         registered_model=name,
         target=target,
-        version=run.data.tags.get(MODEL_VERSION),
+        version=run.data.tags.get(tags.MODEL_VERSION),
         endpoint_id=run.data.tags.get(tags.ENDPOINT_ID),
-        reason=run.data.tags.get(REASON, ""),
+        reason=run.data.tags.get(tags.REASON, ""),
         run_id=run.info.run_id,
         id=f"{run.info.run_id}.{kind.replace(' ', '-')}",
         time=datetime.fromtimestamp((run.info.end_time or run.info.start_time) / 1000, timezone.utc),

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from speech_mlflow.service.client import SpeechClient
     from speech_mlflow.service.entities import Endpoint
 
-SERVED_VERSION = "speech.served_version"
-"""Registry tag: the version that the last promotion published as served."""
 DONE = frozenset({"Succeeded", "Failed"})
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
@@ -138,7 +136,7 @@ def observed_of(endpoints: Iterable[EndpointState], model: Registered, target: T
         foreign=tuple(sorted((state for state in foreign if state != endpoint), key=_age)),
         lost=wanted if wanted is not None and wanted not in known else None,
         published_endpoint=published,
-        published_version=model.tags.get(target.tag(SERVED_VERSION)),
+        published_version=model.tags.get(target.tag(tags.SERVED_VERSION)),
     )
 
 

@@ -124,7 +124,7 @@ def plan(
 
 def hold_of(version: Version, model: Registered, target: Target, observed: Observed) -> str | None:
     """Why a version is held back; None where it is not, or where its evidence changed since."""
-    hold = version.tags.get(tags.HOLD)
+    hold = version.tags.get(target.tag(tags.HOLD))
     if not hold:
         return None
     noted = _EVIDENCE.search(hold)
@@ -277,8 +277,8 @@ def _identity(target: Target, desired: Desired, observed: Observed) -> Any:
         SOURCE_MODEL_ID,
         tags.RESOURCE,
         tags.LOCALE,
-        tags.HOLD,
-        tags.ENDPOINT_ID,
+        target.tag(tags.HOLD),
+        target.tag(tags.ENDPOINT_ID),
         tags.TEST_RUN_ID,
         APPROVED_BY,
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from speech_mlflow.errors import PromotionError, SettingsError
+from speech_mlflow.promotion.patience import within
 
 if TYPE_CHECKING:
     from speech_mlflow.progress import Progress
     from speech_mlflow.promotion.target import Probe
     from speech_mlflow.service.client import SpeechClient
+
+ANSWER_SECONDS = 300.0
+"""How long a recording of at most a minute may take, all attempts together; the client gives up before."""
 
 
 class ProbeFailed(PromotionError):
@@ -53,15 +59,21 @@ def run(
     *,
     language: str,
     progress: Progress,
+    keep: Callable[[], None],
 ) -> Probed:
-    """Transcribe the recordings through the endpoint. ProbeFailed where the result is out of the probe's bounds."""
+    """Transcribe the recordings through the endpoint. ProbeFailed where the result is out of the probe's bounds.
+
+    ``keep`` is called before each recording, and every second while an answer is waited for: a probe may take longer than a claim
+    lasts. What it raises comes out of here.
+    """
     from speech_mlflow.progress import ProgressEvent
     from speech_mlflow.scoring import score
 
     heard, slowest = [], 0.0
     for count, (_, wav) in enumerate(recordings, 1):
+        keep()
         started = monotonic()
-        heard.append(speech.recognize(endpoint_id, wav, language=language).lexical)
+        heard.append(within(ANSWER_SECONDS, partial(speech.recognize, endpoint_id, wav, language=language), keep).lexical)
         slowest = max(slowest, monotonic() - started)
         progress(ProgressEvent("probe", count, len(recordings), "recordings"))
     result = Probed(score([text for text, _ in recordings], heard, normalizer=language).wer, slowest, len(recordings))

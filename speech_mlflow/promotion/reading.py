@@ -10,7 +10,7 @@ from speech_mlflow.promotion import registry
 from speech_mlflow.promotion.copies import Source, localised, trained_as
 from speech_mlflow.promotion.decisions import Candidate, Decision
 from speech_mlflow.promotion.desired import Desired, desired_of
-from speech_mlflow.promotion.observed import Observed, observe
+from speech_mlflow.promotion.observed import Endpoints, Observed, observe, observed_of
 from speech_mlflow.promotion.plan import Plan, plan
 from speech_mlflow.promotion.records import Registered, Version
 from speech_mlflow.promotion.target import Target
@@ -31,11 +31,19 @@ OVERRIDE = "speech.override"
 def read_plan(speech: SpeechClient, client: MlflowClient, name: str, target: Target) -> tuple[Registered, Plan]:
     """The registered model and the plan for it, without the gates. The plan's target is the given one with what tags add."""
     model = registry.read(client, name)
-    target = target.with_tags(model.tags)
+    target = target.with_tags(model.tags, of=name)
     model = localised(model, target)
     desired = desired_of(model, target.trigger)
     observed = observe(speech, model, target)
     return model, plan(desired, observed, model=model, target=target)
+
+
+def plan_of(model: Registered, endpoints: Endpoints, target: Target, resource: str | None) -> Plan:
+    """The same, given the model and all endpoints of the resource: nothing is read."""
+    target = target.with_tags(model.tags)
+    model = localised(model, target)
+    observed = observed_of(endpoints.of(model, target), model, target, resource=resource)
+    return plan(desired_of(model, target.trigger), observed, model=model, target=target)
 
 
 def with_decisions(model: Registered, made: Plan, decisions: tuple[Decision, ...]) -> Plan:

@@ -109,7 +109,7 @@ class Receiver:
             return self._answer("mlflow", "seen before", 202)
         document = _json(body)
         entity = document.get("entity") if isinstance(document, dict) else None
-        if entity in ENTITIES:
+        if isinstance(entity, str) and entity in ENTITIES:
             for name in names_in(document) or (None,):
                 self._controller.wake(name)
         return self._answer("mlflow", "taken", 202)

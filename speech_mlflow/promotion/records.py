@@ -55,3 +55,5 @@ class Mark:
     updated: int
     aliases: tuple[tuple[str, str], ...]
     ours: bool
+    named: str | None = None
+    """By the tag that may say what is to be served."""

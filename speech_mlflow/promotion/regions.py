@@ -13,14 +13,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from speech_mlflow.errors import ClaimHeldError, SettingsError, SpeechMlflowError
+from speech_mlflow.errors import ClaimHeldError, SettingsError, SpeechMlflowError, StalePlanError
 from speech_mlflow.promotion.apply import Applied, apply
-from speech_mlflow.promotion.copies import Source, localised
-from speech_mlflow.promotion.desired import desired_of
-from speech_mlflow.promotion.observed import Endpoints, observed_of, state_of
+from speech_mlflow.promotion.copies import Source
+from speech_mlflow.promotion.observed import Endpoints, state_of
 from speech_mlflow.promotion.options import Options, Stopped
-from speech_mlflow.promotion.plan import Plan, plan
-from speech_mlflow.promotion.reading import read_plan
+from speech_mlflow.promotion.plan import Plan
+from speech_mlflow.promotion.reading import plan_of, read_plan
 from speech_mlflow.promotion.records import Registered
 from speech_mlflow.promotion.target import Target
 
@@ -63,7 +62,7 @@ class Regions:
         self._open: dict[str, SpeechClient] = {}
         self._stack = ExitStack()
         self._lock = threading.Lock()
-        self._listed: dict[str, Endpoints] = {}
+        self._listed: dict[str, Endpoints | None] = {}
 
     def __enter__(self) -> Regions:
         return self
@@ -110,22 +109,24 @@ class Regions:
         """Forget what was listed: a new comparison begins."""
         self._listed.clear()
 
-    def differ(self, model: Registered, target: Target) -> bool:
-        """Whether a region has to be looked at. One that does not answer has not; that is a line in the log."""
-        try:
-            return any(self._plan(model, target.in_region(region)).changes for region in target.regions)
-        except SpeechMlflowError as error:
-            log.warning("%s: a region cannot be compared: %s", model.name, error)
-            return False
+    def compare(self, model: Registered, target: Target) -> list[Plan]:
+        """The plan of each region that answers, from one list of its endpoints for all models."""
+        found = []
+        for region in target.regions:
+            endpoints = self._endpoints(region)
+            if endpoints is not None:
+                found.append(plan_of(model, endpoints, target.in_region(region), self.speech(region).resource))
+        return found
 
-    def _plan(self, model: Registered, target: Target) -> Plan:
-        assert target.region is not None
-        speech = self.speech(target.region)
-        if target.region not in self._listed:
-            self._listed[target.region] = Endpoints(state_of(endpoint) for endpoint in speech.endpoints.list())
-        here = localised(model, target)
-        observed = observed_of(self._listed[target.region].of(here, target), here, target, resource=speech.resource)
-        return plan(desired_of(here, target.trigger), observed, model=here, target=target)
+    def _endpoints(self, region: str) -> Endpoints | None:
+        """All endpoints of a region; None where it does not answer, which is asked once a comparison, and a line in the log."""
+        if region not in self._listed:
+            try:
+                self._listed[region] = Endpoints(state_of(endpoint) for endpoint in self.speech(region).endpoints.list())
+            except SpeechMlflowError as error:
+                log.warning("region %s cannot be compared: %s", region, error)
+                self._listed[region] = None
+        return self._listed[region]
 
     def _apply(self, client: MlflowClient, name: str, target: Target, options: Options, deadline: float) -> Elsewhere:
         assert target.region is not None
@@ -140,6 +141,8 @@ class Regions:
                     options.pause(0.5)
         except Stopped:
             raise
+        except (ClaimHeldError, StalePlanError) as error:
+            return Elsewhere(target.region, "waiting", str(error))
         except Exception as error:  # a region that fails stops no other
             if not isinstance(error, SpeechMlflowError):
                 log.exception("promotion of %s in %s failed", name, target.region)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from speech_mlflow.errors import PromotionError
-from speech_mlflow.promotion.records import PRODUCTION, Mark, Registered, Version
+from speech_mlflow.promotion.records import ALIAS, PRODUCTION, Mark, Registered, Version
 from speech_mlflow.tracking import tags
+from speech_mlflow.tracking.refusal import delete
 from speech_mlflow.tracking.values import literal
 from speech_mlflow.tracking.versions import registered_models, search_versions
 
@@ -24,14 +25,15 @@ READS = 5
 def poll(client: MlflowClient) -> dict[str, Mark]:
     """The mark of every registered model: one request for each thousand.
 
-    A model's mark changes with each transition of a stage, each new or deleted version and each alias. It does not change
-    with tags, nor with a version's description.
+    A model's mark changes with each transition of a stage, each new or deleted version, each alias, and the tag
+    ``speech.production``. It does not change with other tags, nor with a version's description.
     """
     return {
         model.name: Mark(
             updated=model.last_updated_timestamp or 0,
             aliases=tuple(sorted((alias, str(number)) for alias, number in model.aliases.items())),
             ours=tags.UID in model.tags or tags.LOCALE in model.tags,
+            named=model.tags.get(tags.PRODUCTION),
         )
         for model in registered_models(client)
     }
@@ -85,6 +87,19 @@ def move_to_production(client: MlflowClient, name: str, number: str) -> None:
     set_stage(client, name, number, PRODUCTION, archive=True)
 
 
+def name_version(client: MlflowClient, name: str, trigger: Literal["alias", "tag"], number: str | None) -> None:
+    """Have the alias or the tag that deploys name a version, or (None) take it off."""
+    if trigger == "tag":
+        if number is None:
+            client.delete_registered_model_tag(name, tags.PRODUCTION)
+        else:
+            client.set_registered_model_tag(name, tags.PRODUCTION, number)
+    elif number is None:
+        client.delete_registered_model_alias(name, ALIAS)
+    else:
+        client.set_registered_model_alias(name, ALIAS, number)
+
+
 def set_tags(client: MlflowClient, name: str, values: Mapping[str, str], *, version: str | None = None) -> None:
     """Set tags on a registered model, or on one of its versions."""
     for key, value in values.items():
@@ -95,11 +110,15 @@ def set_tags(client: MlflowClient, name: str, values: Mapping[str, str], *, vers
 
 
 def delete_tag(client: MlflowClient, name: str, key: str, *, version: str | None = None) -> None:
-    """Take a tag off a registered model or a version; nothing happens where it is not there."""
+    """Take a tag off a registered model or a version; nothing happens where it is not there. Off a version it takes MLflow's
+    MANAGE; who may edit alone empties it, and a tag without a value counts as none."""
     if version is None:
         client.delete_registered_model_tag(name, key)
     else:
-        client.delete_model_version_tag(name, version, key)
+        delete(
+            lambda: client.delete_model_version_tag(name, version, key),
+            instead=lambda: client.set_model_version_tag(name, version, key, ""),
+        )
 
 
 def search_runs(client: MlflowClient, experiment_id: str, where: str) -> Iterator[Run]:
@@ -144,7 +163,7 @@ def _all_versions(client: MlflowClient, where: str | None) -> Iterator[tuple[str
                 number=str(found.version),
                 stage=found.current_stage or "None",
                 updated=found.last_updated_timestamp or 0,
-                tags=dict(found.tags),
+                tags={key: value for key, value in found.tags.items() if value},
                 run_id=found.run_id or None,
                 source=found.source or None,
                 user=found.user_id or None,

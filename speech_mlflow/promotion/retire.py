@@ -146,8 +146,9 @@ def _needed(state: EndpointState, world: _World, targets_of: TargetsOf) -> str |
         if model.tags.get(tags.UID) != state.uid:
             continue
         for target in targets_of(model.name):
-            observed = observed_of(world.endpoints, model, target.with_tags(model.tags), resource=None)
-            wanted = desired_of(model, target.with_tags(model.tags).trigger).state != "none"
+            tagged = target.with_tags(model.tags, of=model.name)
+            observed = observed_of(world.endpoints, model, tagged, resource=None)
+            wanted = desired_of(model, tagged.trigger).state != "none"
             if wanted and observed.endpoint is not None and observed.endpoint.id == state.id:
                 return f"the target {target.key(model.name)} takes it up"
     return None

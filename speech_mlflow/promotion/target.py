@@ -74,7 +74,7 @@ class Target(Rules):
     """What serves a registered model. One target has one endpoint."""
 
     name: str = Field(default=DEFAULT, min_length=1, pattern=r"^[^/]+$")
-    trigger: Literal["stage", "alias"] = "stage"
+    trigger: Literal["stage", "alias", "tag"] = "stage"
     endpoint_id: str | None = Field(default=None, description="an endpoint that exists and is to be taken over")
     project: str | None = Field(default=None, description="id of the project that a new endpoint is put in")
     regions: tuple[str, ...] = Field(default=(), description="named resources that serve the model, too")
@@ -91,8 +91,9 @@ class Target(Rules):
             wrong = [f"{dotted(key)}: {what}" for key, what in problems_of(error, cls)]
             raise SettingsError(f"wrong setting in {where}: {'; '.join(wrong)}") from None
 
-    def with_tags(self, tags: Mapping[str, str]) -> Target:
-        """The target with what the tags of its registered model say of it; what was declared otherwise stands.
+    def with_tags(self, tags: Mapping[str, str], *, of: str = "its registered model") -> Target:
+        """The target with what the tags of its registered model (named ``of`` in errors) say of it; what was declared otherwise
+        stands.
 
         SettingsError names every tag that is unknown or wrong.
         """
@@ -101,9 +102,9 @@ class Target(Rules):
             return self
         refused = sorted(NOT_BY_TAG & said.keys())
         if refused:
-            raise SettingsError(f"{', '.join(refused)} cannot be set by a tag", hint="declare it in speech-mlflow.toml")
+            raise SettingsError(f"{', '.join(refused)} cannot be set by a tag of {of}", hint="declare it in speech-mlflow.toml")
         kept = {name: getattr(self, name) for name in self.model_fields_set}
-        return Target.declared({**said, **kept}, where=f"the tags {TAG}*")
+        return Target.declared({**said, **kept}, where=f"the tags {TAG}* of {of}")
 
     def in_region(self, region: str) -> Target:
         """The part of the target in a named resource: a target of its own, with an endpoint of its own."""
@@ -126,5 +127,5 @@ class Target(Rules):
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

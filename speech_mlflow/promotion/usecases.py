@@ -13,12 +13,12 @@ from speech_mlflow.progress import ProgressEvent
 from speech_mlflow.promotion import gates, journal, registry
 from speech_mlflow.promotion.apply import Applied, apply
 from speech_mlflow.promotion.claim import TARGET
-from speech_mlflow.promotion.desired import Desired
+from speech_mlflow.promotion.desired import Desired, named_by
 from speech_mlflow.promotion.observed import observe
 from speech_mlflow.promotion.options import Options
 from speech_mlflow.promotion.plan import Plan, plan
 from speech_mlflow.promotion.reading import OVERRIDE, read_candidate, read_plan, with_decisions
-from speech_mlflow.promotion.records import ALIAS, PRODUCTION, Registered, Version
+from speech_mlflow.promotion.records import PRODUCTION, Registered, Version
 from speech_mlflow.promotion.target import Target
 from speech_mlflow.tracking import tags, values
 from speech_mlflow.tracking.refusal import explained
@@ -95,7 +95,7 @@ def promote(
     override: str | None = None,
     options: Options | None = None,
 ) -> Applied:
-    """Ask the gates, move a version to Production (archiving the others) or set the alias, and deploy it.
+    """Ask the gates, move a version to Production (archiving the others) or set the alias or the tag, and deploy it.
 
     ``override`` is a reason to serve the version against what gates say; it is recorded on the version and in the run. Raises
     GateError where a gate says no, with nothing changed, and PromotionError where the version cannot be served at all.
@@ -105,7 +105,9 @@ def promote(
     record = _version(model, version)
     if override is not None:
         registry.set_tags(client, name, {OVERRIDE: f"{override} (by {options.who})"}, version=version)
-        registry.delete_tag(client, name, tags.HOLD, version=version)
+        for key in record.tags:  # of every target: an override is for all of them
+            if key == tags.HOLD or key.startswith(f"{tags.HOLD}."):
+                registry.delete_tag(client, name, key, version=version)
         model = registry.read(client, name)
         record = _version(model, version)
     made = _if_promoted(speech, model, record, target)
@@ -182,9 +184,9 @@ def history(client: MlflowClient, name: str) -> list[Past]:
     quoted = values.literal(name)
     where = f"tags.`{tags.KIND}` = '{tags.KIND_PROMOTION}'"
     if quoted:
-        where += f" and tags.`{journal.REGISTERED_MODEL}` = {quoted}"
+        where += f" and tags.`{tags.REGISTERED_MODEL}` = {quoted}"
     found = registry.search_runs(client, journal.experiment(client), where)
-    past = [_past(run) for run in found if run.data.tags.get(journal.REGISTERED_MODEL) == name]
+    past = [_past(run) for run in found if run.data.tags.get(tags.REGISTERED_MODEL) == name]
     return sorted(past, key=lambda one: one.started, reverse=True)
 
 
@@ -195,11 +197,11 @@ def _past(run: Run) -> Past:
         run_id=run.info.run_id,
         started=datetime.fromtimestamp(run.info.start_time / 1000, timezone.utc),
         seconds=(ended - run.info.start_time) / 1000 if ended else None,
-        version=noted.get(journal.MODEL_VERSION),
+        version=noted.get(tags.MODEL_VERSION),
         previous_version=params.get("previous_version"),
         target=noted.get(TARGET, "").rpartition("/")[2],
-        result=noted.get(journal.RESULT, "at work" if run.info.status == "RUNNING" else "unknown"),
-        reason=noted.get(journal.REASON, ""),
+        result=noted.get(tags.RESULT, "at work" if run.info.status == "RUNNING" else "unknown"),
+        reason=noted.get(tags.REASON, ""),
         who=params.get("who", ""),
         why=params.get("why", ""),
         endpoint_id=noted.get(tags.ENDPOINT_ID),
@@ -224,11 +226,10 @@ def _if_promoted(speech: SpeechClient, model: Registered, record: Version, targe
 
 def _mark(client: MlflowClient, model: Registered, record: Version, target: Target) -> None:
     """Make the registry say that the version is to be served, if it does not say so and nothing else."""
-    if target.trigger == "alias":
-        if model.aliases.get(ALIAS) != record.number:
-            client.set_registered_model_alias(model.name, ALIAS, record.number)
-        return
-    if [one.number for one in model.versions if one.stage == PRODUCTION] != [record.number]:
+    if target.trigger != "stage":
+        if named_by(model, target.trigger) != record.number:
+            registry.name_version(client, model.name, target.trigger, record.number)
+    elif [one.number for one in model.versions if one.stage == PRODUCTION] != [record.number]:
         registry.move_to_production(client, model.name, record.number)
 
 

@@ -12,11 +12,11 @@ import threading
 import time
 import uuid
 from datetime import datetime, timezone
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from speech_mlflow.errors import SettingsError
+from speech_mlflow.promotion.posting import Address
 from speech_mlflow.promotion.signatures import signed_headers
 
 PATH = "/mlflow"
@@ -31,14 +31,9 @@ class Waker:
 
     def __init__(self, url: str, secret: SecretStr, *, timeout: float = TIMEOUT_SECONDS) -> None:
         """``url`` is the receiver's, ``http(s)://HOST:PORT``. Raises SettingsError where it is none."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SettingsError(f"receiver_url is no http(s) URL: {url}", hint="for example http://127.0.0.1:8765")
+        self._address = Address.of(url, setting="receiver_url", below=PATH, hint="for example http://127.0.0.1:8765")
         if not secret.get_secret_value():
             raise SettingsError("receiver_secret is empty", hint="set the one that `speech-mlflow watch` was given")
-        self._https = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port
-        self._path = (parts.path.rstrip("/") or "") + PATH
         self._secret = secret
         self._timeout = timeout
         self._lock = threading.Lock()
@@ -67,13 +62,7 @@ class Waker:
             }
         ).encode()
         headers = signed_headers(self._secret.get_secret_value(), uuid.uuid4().hex, int(time.time()), body)
-        kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=self._timeout)
-        try:
-            connection.request("POST", self._path, body, {"Content-Type": "application/json", **headers})
-            return connection.getresponse().status
-        finally:
-            connection.close()
+        return self._address.post(body, {"Content-Type": "application/json", **headers}, timeout=self._timeout)
 
     def _run(self) -> None:
         while True:

@@ -12,10 +12,10 @@ from speech_mlflow.errors import NotFoundError, PromotionError
 from speech_mlflow.promotion import journal, registry
 from speech_mlflow.promotion.apply import remove
 from speech_mlflow.promotion.claim import claimed
-from speech_mlflow.promotion.desired import desired_of
-from speech_mlflow.promotion.observed import SERVED_VERSION, EndpointState, observe
+from speech_mlflow.promotion.desired import desired_of, named_by
+from speech_mlflow.promotion.observed import EndpointState, observe
 from speech_mlflow.promotion.options import Options
-from speech_mlflow.promotion.records import ALIAS, PRODUCTION, Registered
+from speech_mlflow.promotion.records import PRODUCTION, Registered
 from speech_mlflow.promotion.target import Target
 from speech_mlflow.tracking import tags
 
@@ -30,18 +30,18 @@ def withdraw(
 ) -> str | None:
     """Serve no version of a registered model any more, and delete its endpoint; its id, None where there was none.
 
-    What is in Production is archived, or the alias taken off. PromotionError where the endpoint was not made here, with
+    What is in Production is archived, or the alias or the tag taken off. PromotionError where the endpoint was not made here, with
     nothing changed.
     """
-    options, model = options or Options(), registry.read(client, name)
-    target = (target or Target()).with_tags(model.tags)
-    endpoint = observe(speech, model, target).endpoint
-    if endpoint is not None and (target.endpoint_id is not None or not endpoint.marked(model.tags.get(tags.UID))):
-        raise PromotionError(
-            f"endpoint {endpoint.id} was not made here, and is not deleted", hint="delete it where it was made"
-        )
+    options = options or Options()
+    target = (target or Target()).with_tags(registry.read(client, name).tags)
     with claimed(client, journal.experiment(client), target.key(name), ttl=options.claim_seconds):
         model = registry.read(client, name)
+        endpoint = observe(speech, model, target).endpoint
+        if endpoint is not None and (target.endpoint_id is not None or not endpoint.marked(model.tags.get(tags.UID))):
+            raise PromotionError(
+                f"endpoint {endpoint.id} was not made here, and is not deleted", hint="delete it where it was made"
+            )
         _out_of_production(client, model, target)
         _forget(client, model, target)
     if endpoint is None:
@@ -70,9 +70,9 @@ def _remove(
 def _out_of_production(client: MlflowClient, model: Registered, target: Target) -> None:
     from speech_mlflow.tracking.registry import set_stage
 
-    if target.trigger == "alias":
-        if ALIAS in model.aliases:
-            client.delete_registered_model_alias(model.name, ALIAS)
+    if target.trigger != "stage":
+        if named_by(model, target.trigger) is not None:
+            registry.name_version(client, model.name, target.trigger, None)
         return
     for version in model.versions:
         if version.stage == PRODUCTION:
@@ -81,7 +81,7 @@ def _out_of_production(client: MlflowClient, model: Registered, target: Target) 
 
 def _forget(client: MlflowClient, model: Registered, target: Target) -> None:
     """Take off the tags that say what is served; the endpoint's id goes last."""
-    here, served = target.tag(tags.ENDPOINT_ID), target.tag(SERVED_VERSION)
+    here, served = target.tag(tags.ENDPOINT_ID), target.tag(tags.SERVED_VERSION)
     for version in model.versions:
         if here in version.tags:
             registry.delete_tag(client, model.name, here, version=version.number)

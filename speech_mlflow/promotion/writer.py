@@ -52,6 +52,14 @@ class Writer:
             endpoint = self._patch(endpoint, version)
         return endpoint
 
+    def reset(self, endpoint: EndpointState, before: EndpointState) -> EndpointState:
+        """Give an endpoint back the model and the properties that it had: its version was deleted, or it was taken over."""
+        self.settle(endpoint.id, failed_too=True)
+        self.keep()
+        changed = self.speech.endpoints.update(endpoint.id, model=before.model_id, custom_properties=before.properties)
+        self.report("write", f"endpoint {endpoint.id} changes back to model {before.model_id}")
+        return state_of(changed)
+
     def settle(self, endpoint_id: str, *, failed_too: bool = False) -> EndpointState:
         """Wait until the service has done with an endpoint. OperationFailedError where it failed, WaitTimeoutError where it
         takes too long, ClaimHeldError where the claim is lost meanwhile."""

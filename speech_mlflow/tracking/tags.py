@@ -70,6 +70,8 @@ HOLD = "speech.hold"
 UID = "speech.uid"
 """Random id of a registered model, so that two MLflow servers may share one speech resource."""
 
+PRODUCTION = "speech.production"
+"""On a registered model, where a tag is what deploys (``trigger = "tag"``): the number of the version to be served."""
 SERVED_VERSION = "speech.served_version"
 """On a registered model: the version that the last promotion published as served. A target other than the default one adds
 its name, as in ``speech.served_version.west``; the same goes for ``speech.endpoint_id``."""

@@ -22,10 +22,11 @@ from mlflow import MlflowClient
 from pydantic import SecretStr
 
 from speech_mlflow.promotion import registry
-from speech_mlflow.promotion.controller import Controller, plan_of
+from speech_mlflow.promotion.controller import Controller
 from speech_mlflow.promotion.listening import listening
 from speech_mlflow.promotion.observed import Endpoints, EndpointState
 from speech_mlflow.promotion.options import Options
+from speech_mlflow.promotion.reading import plan_of
 from speech_mlflow.promotion.receiver import Receiver
 from speech_mlflow.promotion.records import Registered, Version
 from speech_mlflow.promotion.target import Target

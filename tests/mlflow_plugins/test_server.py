@@ -38,6 +38,10 @@ max_wer = 0.3
 [targets.aliased]
 trigger = "alias"
 max_wer = 0.3
+
+[targets.tagged]
+trigger = "tag"
+max_wer = 0.3
 """
 AUTH = {
     "MLFLOW_FLASK_SERVER_SECRET_KEY": "a key of the test",
@@ -98,7 +102,7 @@ def guarded(mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         environment = {"SPEECH_MLFLOW_RECEIVER_URL": url, "SPEECH_MLFLOW_RECEIVER_SECRET": SECRET}
         with serve(mlflow_database, folder, "--app-name", "speech-mlflow", workers=2, environment=environment) as server:
             made = Guarded(server, told)
-            register(made.client, "clinic", "aliased", "free")
+            register(made.client, "clinic", "aliased", "tagged", "free")
             yield made
     assert SECRET not in made.log
 
@@ -134,6 +138,14 @@ def test_the_alias_is_guarded_where_it_deploys(guarded: Guarded) -> None:
     guarded.client.set_registered_model_alias("clinic", "production", "1")
 
 
+def test_the_tag_is_guarded_where_it_deploys(guarded: Guarded) -> None:
+    with pytest.raises(MlflowException, match="gate max_wer"):
+        guarded.client.set_registered_model_tag("tagged", tags.PRODUCTION, "1")
+    assert tags.PRODUCTION not in guarded.client.get_registered_model("tagged").tags
+    guarded.client.set_registered_model_tag("tagged", "note", "1")
+    guarded.client.set_registered_model_tag("clinic", tags.PRODUCTION, "1")
+
+
 def test_what_is_not_to_be_guarded_passes_and_mlflows_own_answers_stay(guarded: Guarded) -> None:
     move(guarded.client, "free")
     move(guarded.client, "clinic", stage="Staging")
@@ -159,8 +171,15 @@ def test_the_controller_is_woken_by_what_happened_and_not_by_what_was_refused(gu
     guarded.client.set_registered_model_alias("aliased", "champion", "2")
     guarded.client.delete_registered_model_alias("aliased", "champion")
     until(lambda: len(guarded.told.woken) >= 2)
+    guarded.client.set_registered_model_tag("clinic", "note", "x")
+    guarded.client.set_registered_model_tag("free", tags.PRODUCTION, "2")
+    until(lambda: "free" in guarded.told.woken)
     settle(guarded.told)
-    assert set(guarded.told.woken) == {"aliased"}
+    guarded.told.woken.remove("free")
+    guarded.client.delete_registered_model_tag("free", tags.PRODUCTION)
+    until(lambda: "free" in guarded.told.woken)
+    settle(guarded.told)
+    assert set(guarded.told.woken) == {"aliased", "free"}
 
 
 def settle(told: Told) -> None:

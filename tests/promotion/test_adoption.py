@@ -56,6 +56,22 @@ def test_an_endpoint_named_in_the_configuration_is_taken_over_and_keeps_its_id(w
     assert [one.id for one in world.speech.endpoints.list()] == [theirs.id]
 
 
+def test_one_that_is_taken_over_gets_its_model_back_where_the_version_does_not_work(world: World, tmp_path: Path) -> None:
+    theirs = foreign(world)
+    before = dict(world.speech.endpoints.get(theirs).custom_properties or {})
+    world.register()
+    broken = world.add_version(NAME, world.service.broken)
+    world.move(broken)
+    target = declared(theirs.id, tmp_path)
+    applied = world.apply(target=target)
+    assert applied.result == "rolled back"
+    assert f"model {world.models[2]} is served again" in applied.reason
+    assert world.hears(theirs.id) == 2
+    assert world.speech.endpoints.get(theirs).custom_properties == before, "and it is nobody's but theirs"
+    assert world.tag(tags.ENDPOINT_ID) is None
+    assert world.apply(target=target).result == "blocked"
+
+
 @pytest.mark.parametrize(("noted", "taken"), [(5, True), (9, False)])
 def test_what_others_noted_on_it_is_kept_or_it_is_not_taken(world: World, noted: int, taken: bool, tmp_path: Path) -> None:
     """The service takes ten properties in all; ours give way as far as they can."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from speech_mlflow.promotion.target import Target
 from tests.promotion.world import World, kinds, versions_served
 
@@ -72,8 +70,7 @@ def test_ambiguous_keeps_what_is_served(world: World) -> None:
     assert world.hears(world.endpoint().id) == 0
 
 
-@pytest.mark.parametrize("trigger", ["alias"])
-def test_the_alias_deploys_too(world: World, trigger: str) -> None:
+def test_the_alias_deploys_too(world: World) -> None:
     world.register()
     world.client.set_registered_model_alias("clinic", "production", "2")
     world.apply(target=Target(trigger="alias"))

@@ -67,6 +67,23 @@ def test_a_renewed_claim_goes_on(store: tuple[MlflowClient, str]) -> None:
         claim.check()
 
 
+def test_a_claim_never_lasts_longer_for_its_holder_than_for_others(store: tuple[MlflowClient, str]) -> None:
+    """To write the new end takes a while: here, twenty seconds."""
+    client, experiment = store
+    paused = 0.0
+
+    def clock() -> float:
+        runs = client.search_runs([experiment])
+        written = any(name.endswith(".until") for run in runs for name in run.data.tags)
+        return paused + 20.0 * written
+
+    claim = acquire(client, experiment, KEY, ttl=30, clock=clock)
+    paused = 15.0
+    claim.check()
+    assert clock() == 35.0
+    assert claim.ends == 45.0
+
+
 def test_two_runs_for_one_target_must_both_be_won(store: tuple[MlflowClient, str]) -> None:
     """What two processes leave that found no run and each made one."""
     client, experiment = store

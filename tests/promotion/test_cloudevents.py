@@ -112,7 +112,8 @@ def test_an_event_is_a_signed_cloudevent(sink: Sink) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "secret"), [("ftp://sink", SECRET), ("sink", SECRET), ("http://sink", ""), ("http://sink", None)]
+    ("url", "secret"),
+    [("ftp://sink", SECRET), ("sink", SECRET), ("http://sink:port", SECRET), ("http://sink", ""), ("http://sink", None)],
 )
 def test_no_events_are_sent_unsigned_or_to_no_url(url: str, secret: str | None) -> None:
     with pytest.raises(SettingsError, match="events_"):

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from speech_mlflow.errors import GateError, PromotionError
-from speech_mlflow.promotion.controller import Controller
+from speech_mlflow.progress import ProgressEvent
+from speech_mlflow.promotion.controller import Controller, backoff
 from speech_mlflow.promotion.events import PromotionEvent
 from speech_mlflow.promotion.options import Options
 from speech_mlflow.promotion.target import Target
@@ -143,6 +144,48 @@ def test_an_error_is_told_and_the_target_is_tried_again(world: World) -> None:
         world.service.tell(faults=[])
         until(told(world, "served"))
     versions_served(world, "1")
+
+
+@pytest.mark.slow
+def test_what_fails_is_tried_again_with_pauses_however_often_everything_is_compared(world: World) -> None:
+    world.register()
+    world.move("1")
+    world.service.tell(faults=[{"kind": "status", "status": 403, "method": "POST", "path": "/endpoints$", "times": None}])
+    begun = time.monotonic()
+    with running(world, resync_seconds=0.1) as controller:
+        until(lambda: controller.counts.resyncs > 30)
+        failures, passed = controller.counts.failures["target"], time.monotonic() - begun
+    assert 0.5 * (2.0 ** (failures - 1) - 1) <= passed  # after each failure twice as long, less up to a half
+
+
+def test_pauses_end_however_long_something_fails() -> None:
+    assert [backoff(1.0, failures, 300.0) for failures in (0, 1, 8, 9, 5000)] == [1.0, 2.0, 256.0, 300.0, 300.0]
+
+
+def test_a_model_that_was_deleted_is_not_tried_again(world: World) -> None:
+    world.register()
+    world.move("1")
+    world.service.tell(faults=[{"kind": "status", "status": 403, "method": "POST", "path": "/endpoints$", "times": None}])
+    with running(world):
+        until(told(world, "error"))
+        world.client.delete_registered_model(NAME)
+        until(told(world, "idle"))
+
+
+def test_what_waits_for_its_turn_is_not_begun_after_the_end(world: World) -> None:
+    names = [f"model {number}" for number in range(5)]
+    for name in names:
+        world.register(name, versions=1)
+        world.move("1", name=name)
+
+    def stop(event: ProgressEvent) -> None:
+        if "journal" in event.step:
+            controller.stop()
+
+    options = Options(progress=stop, look_after=(0.0,))
+    controller = Controller(world.speech, world.client, lambda name: Target(), workers=1, options=options)
+    controller.run()
+    assert len(world.runs()) == 1
 
 
 def test_a_wake_looks_at_once(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
@@ -58,6 +59,18 @@ def test_alias_trigger_ignores_stages_and_says_so() -> None:
     assert (by_alias.version, by_stage.version) == ("2", "1")
     assert by_alias.notes
     assert by_stage.notes
+
+
+def test_a_tag_of_the_registered_model_names_the_version_where_it_is_the_trigger() -> None:
+    model = replace(
+        records(("1", "Production", 5), ("2", "None", 5), aliases={"Production": "1"}), tags={"speech.production": "2"}
+    )
+    desired = desired_of(model, "tag")
+    assert (desired.version, desired.reason) == ("2", "the tag speech.production names version 2")
+    assert desired.notes == ("version 1 is in stage Production, which is not what deploys here: the tag is",)
+    none = desired_of(replace(model, tags={}), "tag")
+    assert (none.state, none.reason) == ("none", "clinic has no tag speech.production")
+    assert len(none.notes) == 1
 
 
 def test_alias_that_names_no_version_or_is_spelt_otherwise_is_none() -> None:

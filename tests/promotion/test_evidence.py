@@ -8,9 +8,11 @@ import pytest
 
 from speech_mlflow.errors import GateError
 from speech_mlflow.promotion import registry
+from speech_mlflow.promotion.evidence import EvidenceUnreadable
 from speech_mlflow.promotion.evidence_reading import tests_of as read_tests
 from speech_mlflow.promotion.target import Target
 from speech_mlflow.promotion.usecases import promote
+from speech_mlflow.tracking import tags
 from speech_mlflow.workflow.testing import test as run_test
 from speech_mlflow.workflow.training import train
 from tests.promotion.world import World
@@ -72,6 +74,17 @@ def test_a_worse_version_is_refused_on_measured_evidence_and_a_move_back_is_not(
 def test_the_controllers_way_holds_a_worse_version_back(tested: World) -> None:
     promote(tested.speech, tested.client, NAME, "1")
     tested.move("2", name=NAME)
+    version = registry.read(tested.client, NAME).version("2")
+    assert version is not None
+    (evidence,) = read_tests(tested.client, version)
+    table = Path(tested.client.get_run(evidence.run_id).info.artifact_uri.removeprefix("file://")) / "utterances.json"
+    kept = table.rename(table.with_suffix(".kept"))
+    table.mkdir()
+    with pytest.raises(EvidenceUnreadable, match=evidence.run_id):
+        tested.apply(NAME)
+    assert tested.tag(tags.HOLD, "2", NAME) is None, "nobody said no: it is tried again"
+    table.rmdir()
+    kept.rename(table)
     applied = tested.apply(NAME)
     assert applied.result == "refused"
     assert "worse" in applied.reason

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,8 +15,9 @@ from typing import Any
 import pytest
 
 from speech_mlflow.errors import ServiceError, StalePlanError
+from speech_mlflow.promotion.options import Options
 from speech_mlflow.promotion.target import Target
-from speech_mlflow.promotion.usecases import apply_plan, plan_for
+from speech_mlflow.promotion.usecases import apply_plan, plan_for, promote
 from speech_mlflow.tracking import tags
 from tests.promotion.world import NAME, WORDS, World, kinds, versions_served
 
@@ -89,6 +94,28 @@ def test_a_probe_that_passes_is_measured(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_probe_may_take_longer_than_a_claim_lasts(world: World, tmp_path: Path) -> None:
+    world.register()
+    world.move("1")
+    world.service.tell(faults=[{"kind": "delay", "path": "/recognition/", "seconds": 8, "times": 1}])
+    assert world.apply(target=hears(WORDS[0], tmp_path), claim_seconds=6.0).result == "served"
+    assert world.service.tell() == 1
+    versions_served(world, "1")
+
+
+def test_what_was_served_is_put_back_also_where_its_version_was_deleted(world: World, tmp_path: Path) -> None:
+    endpoint_id = served(world, "1")
+    world.move("2")
+    world.client.delete_model_version(NAME, "1")
+    applied = world.apply(target=hears(WORDS[0], tmp_path, max_wer=0.2))
+    assert applied.result == "rolled back"
+    assert f"model {world.models[0]} is served again" in applied.reason
+    assert world.hears(endpoint_id) == 0
+    assert world.apply(target=hears(WORDS[0], tmp_path, max_wer=0.2)).result == "blocked"
+    assert world.hears(endpoint_id) == 0
+
+
+@pytest.mark.slow
 def test_a_held_version_is_tried_again_when_the_hold_goes(world: World, tmp_path: Path) -> None:
     served(world, "1")
     world.move("2")
@@ -121,6 +148,20 @@ def test_a_refused_version_is_not_served_and_the_evidence_is_there(world: World)
     assert world.apply(target=target).result == "blocked"
 
 
+def test_a_target_with_a_name_has_a_hold_of_its_own_and_an_override_lifts_it(world: World) -> None:
+    world.register()
+    world.move("1")
+    target = Target.declared({"name": "blue", "max_wer": 0.5})
+    assert world.apply(target=target).result == "refused"
+    assert world.apply(target=target).result == "blocked"
+    assert world.results() == ["refused"]
+    assert world.tag(tags.HOLD, "1") is None
+    assert promote(world.speech, world.client, NAME, "1", target, override="needed", options=Options(who="ann")).served
+    assert world.tag(f"{tags.HOLD}.blue", "1") is None
+    (endpoint,) = world.endpoints(target="blue")
+    assert world.hears(endpoint.id) == 0
+
+
 def test_an_override_is_recorded(world: World) -> None:
     world.register()
     world.move("1")
@@ -138,6 +179,39 @@ def test_an_expired_model_is_refused(world: World) -> None:
     world.service.tell(clock=0)
     assert world.apply(target=Target(expires_within_days=100_000)).result == "refused"
     assert world.endpoints() == []
+
+
+@pytest.mark.slow
+def test_the_command_goes_on_after_one_that_fails_and_says_which_gate_refused(world: World, tmp_path: Path) -> None:
+    world.speech.resource = world.service.address["url"].partition("://")[2]  # as the command calls it
+    for name in ("a refused one", "another that fails", NAME):
+        world.register(name, versions=1)
+    world.client.set_registered_model_tag("a refused one", "speech.target.max_wer", "0.5")
+    broken = world.add_version("another that fails", world.service.broken)
+    theirs = world.speech.endpoints.create(
+        display_name="theirs",
+        locale="en-US",
+        model=world.models[1],
+        custom_properties={f"note-{number}": "theirs" for number in range(9)},
+    )
+    world.client.set_registered_model_tag("another that fails", "speech.target.endpoint_id", world.speech.wait(theirs).id)
+    for name, version in (("a refused one", "1"), ("another that fails", broken), (NAME, "1")):
+        world.move(version, name)
+    url, key = world.service.address["url"], world.service.address["key"]
+    (tmp_path / "speech-mlflow.toml").write_text(f'tracking_uri = "{world.client.tracking_uri}"\nendpoint = "{url}"\n')
+
+    def apply(*names: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "speech_mlflow", "apply", *names, "--yes", "--json"]
+        environ = {**os.environ, "SPEECH_MLFLOW_KEY": key}
+        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+
+    alone = apply("a refused one")
+    assert (alone.returncode, "no word error rate" in alone.stderr) == (4, True)
+    everything = apply()
+    assert everything.returncode == 1, everything.stderr
+    assert "custom properties of its own" in everything.stderr
+    assert [one["result"] for one in json.loads(everything.stdout)] == ["blocked", "served"]
+    versions_served(world, "1")
 
 
 # --- the network -----------------------------------------------------------------------------------------------------------
@@ -251,7 +325,8 @@ def test_a_model_changed_by_hand_is_put_back(world: World) -> None:
     endpoint_id = served(world, "1")
     world.speech.wait(world.speech.endpoints.update(endpoint_id, model=world.models[2]))
     assert world.hears(endpoint_id) == 2
-    assert world.apply(target=Target(heal=False)).result == "unchanged"
+    left = world.apply(target=Target(heal=False))
+    assert (left.result, left.served) == ("unchanged", False)
     assert world.hears(endpoint_id) == 2
     world.apply()
     versions_served(world, "1")

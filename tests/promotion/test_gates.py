@@ -136,6 +136,15 @@ def test_better_on_the_whole_and_worse_for_one_group_is_a_no() -> None:
     assert said(candidate(Target(groups=False), tests=given.evidence, champion=given.champion_evidence)) == {"champion": True}
 
 
+def test_two_speakers_that_are_both_a_little_worse_prove_nothing() -> None:
+    champion, little, much = {"ann": 2, "bob": 3}, {"ann": 3, "bob": 4}, {"ann": 18, "bob": 19}
+    rules = Target(groups=False)
+    tests = {name: [grouped(wrong, column="speaker")] for name, wrong in (("little", little), ("much", much))}
+    known = [grouped(champion, column="speaker")]
+    assert said(candidate(rules, tests=tests["little"], champion=known)) == {"champion": True}
+    assert said(candidate(rules, tests=tests["much"], champion=known)) == {"champion": False}
+
+
 def test_a_margin_holds_for_groups_too() -> None:
     champion, challenger = {"desk": 20, "phone": 1}, {"desk": 2, "phone": 15}
     given = candidate(Target(margin=0.5), tests=[grouped(challenger)], champion=[grouped(champion)])
@@ -178,6 +187,11 @@ def test_test_data_that_was_trained_on_is_a_no() -> None:
 def test_expiry(days: float, wanted: float, passed: bool) -> None:
     given = candidate(Target(expires_within_days=wanted), expires=days * DAY, now=0.0)
     assert said(given) == {"expiry": passed}
+
+
+def test_an_expired_model_is_said_to_have_expired() -> None:
+    (decision,) = builtin_gates(candidate(expires=DAY, now=3 * DAY))
+    assert decision.reason == "its model expired on 1970-01-02"
 
 
 def test_an_expiry_that_nobody_knows_is_a_no_where_it_is_asked_for() -> None:

@@ -153,6 +153,7 @@ def test_a_replay_is_answered_and_ignored(heard: Ears) -> None:
         (about(None), [None]),
         ({"entity": "registered_model", "data": "clinic"}, [None]),
         (about("clinic", "prompt"), []),
+        ({"entity": ["registered_model"]}, []),
         (about("clinic", "budget_policy"), []),
         ([], []),
         (b"", []),
@@ -286,8 +287,9 @@ def test_a_wake_is_taken_and_a_receiver_that_is_not_there_costs_nothing(heard: E
         for number in range(5000):
             gone.wake(f"model {number}", "stage_changed")
         assert len(gone._waiting) <= 1000
-    with pytest.raises(SettingsError, match="no http"):
-        Waker("file:///etc/passwd", CANARY)
+    for url in ("file:///etc/passwd", "http://controller:99999"):
+        with pytest.raises(SettingsError, match="no http"):
+            Waker(url, CANARY)
 
 
 # --- what a call can do to the world -------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from speech_mlflow.errors import SettingsError
 from speech_mlflow.promotion import lifecycle, registry
+from speech_mlflow.promotion.claim import acquire
 from speech_mlflow.promotion.controller import Controller
 from speech_mlflow.promotion.events import PromotionEvent
 from speech_mlflow.promotion.options import Options
@@ -28,7 +30,8 @@ from speech_mlflow.service.client import SpeechClient
 from speech_mlflow.service.entities import CustomModel
 from speech_mlflow.settings import Settings
 from speech_mlflow.tracking import tags
-from tests.promotion.world import NAME, Service, World, versions_served
+from tests.promotion.test_controller import until
+from tests.promotion.world import NAME, Service, World, kinds, versions_served
 
 TARGET = Target(regions=("west",))
 
@@ -308,6 +311,45 @@ def test_the_controller_serves_regions_heals_them_and_survives_one_that_is_down(
     both.service.tell(faults=[])
     run_until("idle")
     both.serves("3")
+
+
+def test_a_region_that_another_process_works_on_is_waited_for_without_an_error(both: Both) -> None:
+    world = both.world
+    world.register()
+    world.move("1")
+    assert world.apply().result == "served"
+    world.events.clear()
+    claim = acquire(world.client, world.experiment, f"{NAME}/west", ttl=600.0)
+    options = Options(on_event=world.events.append)
+    controller = Controller(world.speech, world.client, lambda name: TARGET, options=options, regions=both.regions)
+    thread = threading.Thread(target=controller.run)
+    thread.start()
+    try:
+        until(
+            lambda: controller.counts.results.get("unchanged", 0) > 1
+        )  # the first resource, whenever the region was asked for
+        assert world.events == []
+        claim.release()
+        until(lambda: "idle" in kinds(world.events))
+    finally:
+        controller.stop()
+        thread.join(60)
+    both.serves("1")
+    assert controller.counts.results["served"] == controller.counts.told["served"] == 1
+    assert "error" not in kinds(world.events)
+
+
+def test_a_region_that_does_not_answer_hides_no_other_and_is_asked_once(both: Both, caplog: pytest.LogCaptureFixture) -> None:
+    world = both.world
+    for name in (NAME, "another"):
+        world.register(name)
+        world.move("1", name)
+    values = {**both.values["resources"], "gone": {"endpoint": "https://w", "key_variable": "SPEECH_MLFLOW_TEST_NO_SUCH_KEY"}}
+    target = Target(regions=("gone", "west"))
+    with Regions(Settings.model_validate({**both.values, "resources": values}), world.speech) as regions:
+        plans = [regions.compare(registry.read(world.client, name), target) for name in (NAME, "another")]
+    assert [[(one.target.region, one.changes) for one in each] for each in plans] == [[("west", True)]] * 2
+    assert len([record for record in caplog.records if "region gone cannot be compared" in record.getMessage()]) == 1
 
 
 def test_regions_without_a_resource_and_keys_that_are_missing_are_named(world: World) -> None:

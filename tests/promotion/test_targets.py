@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from speech_mlflow.errors import GateError, SettingsError
+from speech_mlflow.promotion import registry
 from speech_mlflow.promotion.target import Target
-from speech_mlflow.promotion.usecases import plan_for, promote, target_of
+from speech_mlflow.promotion.usecases import plan_for, promote, rollback, target_of
+from speech_mlflow.promotion.withdraw import withdraw
 from speech_mlflow.settings import Settings
 from tests.promotion.world import NAME, World, versions_served
 
@@ -30,7 +32,13 @@ def test_a_tag_says_what_the_settings_do_not() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value", "named"),
-    [("max_wre", "0.2", "max_wre"), ("max_wer", "low", "max_wer"), ("probe", "{}", "probe"), ("name", '"x"', "name")],
+    [
+        ("max_wre", "0.2", "max_wre"),
+        ("margin", "[" * 4000, "margin"),
+        ("max_wer", "low", "max_wer"),
+        ("probe", "{}", "probe"),
+        ("name", '"x"', "name"),
+    ],
 )
 def test_a_wrong_tag_is_named(key: str, value: str, named: str) -> None:
     with pytest.raises(SettingsError, match=named):
@@ -56,6 +64,23 @@ def test_tags_on_the_registered_model_decide_what_serves_it(world: World) -> Non
     with pytest.raises(GateError, match=r"speech\.approved_by"):
         promote(world.speech, world.client, NAME, "3")
     versions_served(world, "2")
+
+
+def test_a_tag_deploys_rolls_back_and_is_taken_off_where_it_is_the_trigger(world: World) -> None:
+    world.register()
+    target = Target(trigger="tag")
+    before = registry.poll(world.client)
+    world.client.set_registered_model_tag(NAME, "speech.production", "2")
+    assert registry.poll(world.client) != before, "a poll shows it"
+    assert world.apply(target=target).result == "served"
+    versions_served(world, "2")
+    assert promote(world.speech, world.client, NAME, "1", target).served
+    assert world.tag("speech.production") == "1"
+    assert rollback(world.speech, world.client, NAME, target).version == "2"
+    versions_served(world, "2")
+    withdraw(world.speech, world.client, NAME, target)
+    assert world.tag("speech.production") is None
+    assert world.endpoints() == []
 
 
 def test_who_trained_a_version_cannot_approve_it(world: World) -> None:
