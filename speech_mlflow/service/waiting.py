@@ -140,7 +140,7 @@ def _failed(job: Job[Any], record: Any) -> OperationFailedError:
     error = record.error
     code = error.code if error else None
     reason = (error.message or error.code) if error else None
-    hint = "its report (files of the data set) says which lines were refused" if isinstance(record, Dataset) else None
+    hint = "where lines were refused, its report (files of the data set) says which" if isinstance(record, Dataset) else None
     return OperationFailedError(
         f"{job.label} failed: {reason or 'the service gives no reason'}{f' ({code})' if code else ''}",
         entity=record,
