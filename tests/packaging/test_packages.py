@@ -195,10 +195,11 @@ def test_a_program_that_uses_the_public_names_is_typed_strictly_and_runs(environ
     (tmp_path / "program.py").write_text(PROGRAM)
     mypy = (sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--cache-dir", tmp_path / "cache")
     succeed(*mypy, "--python-executable", environment / "python", "program.py", cwd=tmp_path)
-    wrong = PROGRAM.replace("tested.comparison.difference", "tested.comparison.diffrence")
+    wrong = PROGRAM.replace("tested.comparison.difference", "tested.comparison.diffrence").replace("sm.compare(", "sm.compre(")
     (tmp_path / "wrong.py").write_text(wrong)
     command = [str(word) for word in (*mypy, "--python-executable", environment / "python", "wrong.py")]
     refused = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True)
     assert 'has no attribute "diffrence"' in refused.stdout
+    assert 'has no attribute "compre"' in refused.stdout
     out = succeed(environment / "python", "program.py", cwd=tmp_path)
     assert out.startswith("0.50 -0.50 en-US\n")
