@@ -13,7 +13,7 @@ from speech_mlflow.scoring.inputs import DEFAULT_COLUMN, listed, read_groups
 from speech_mlflow.scoring.records import Edits, Int64Array
 from speech_mlflow.scoring.scores import Score
 
-DRAWN_COLUMNS = ("speaker", "file", DEFAULT_COLUMN)
+DRAWN_COLUMNS = ("speaker", "speaker_id", "file", DEFAULT_COLUMN)
 """Group columns to draw by where nobody says which, the first that is there. Others (a device, a kind of noise) are not
 units that the test set is a sample of; they are drawn by only when asked for."""
 

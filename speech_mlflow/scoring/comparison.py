@@ -246,8 +246,8 @@ def compare(
 ) -> Comparison:
     """Compare two scores of the same utterances.
 
-    groups: what to draw by in the bootstrap. None takes the column "speaker", else "file", else "group" of the scores,
-        else utterances; a name takes that column; labels (one per utterance, or columns of them) are taken in the place
+    groups: what to draw by in the bootstrap. None takes the column "speaker", else "speaker_id", "file" or "group" of the
+        scores, else utterances; a name takes that column; labels (one per utterance, or columns of them) are taken in the place
         of the scores' own; False draws utterances whatever is known.
     resamples, seed: of the bootstrap; the same seed gives the same intervals.
     level: of the intervals.

@@ -141,6 +141,7 @@ def test_drawing_by_speaker_is_wider_where_errors_go_together() -> None:
         ({"file": 1, "speaker": 1}, None, "speaker"),
         ({"device": 1, "file": 1}, None, "file"),
         ({"device": 1}, None, "utterance"),
+        ({"file": 1, "speaker_id": 1}, None, "speaker_id"),
         ({"device": 1}, "device", "device"),
         ({"speaker": 0}, None, "utterance"),
         ({"speaker": 1}, False, "utterance"),
