@@ -85,16 +85,15 @@ def _check_together(recordings: Sequence[Recording], where: str, purpose: str | 
 def check_transcript(transcript: Transcript, names: Mapping[str, str], where: str) -> Iterator[Problem]:
     """Whether transcript and recordings belong together; ``names`` maps the recordings' names to their paths."""
     folded = {name.casefold(): name for name in names}
-    told = set()
+    told = {line.id for line in transcript.lines}
     for line in transcript.lines:
-        told.add(line.id)
         if line.id in names:
             continue
         near = folded.get(line.id.casefold())
         hint = f"there is {excerpt(near)}: upper and lower case differ" if near else "add it, or take the line out"
         yield error("missing-audio", f"there is no recording {excerpt(line.id)}", transcript.file, line.number, hint)
     for name, path in names.items():
-        if name not in told:
+        if name not in told | transcript.unread:  # of a line that cannot be read it is told what is wrong with it
             hint = f"add a line to {transcript.file}"
             yield warning("audio-without-transcript", "has no transcript and is not uploaded", ascii_controls(path), hint=hint)
     if not told & names.keys():

@@ -148,7 +148,8 @@ def arrange(members: Iterable[Member], where: str) -> Reading:
         else:
             problems.append(_unknown(member, suffix))
     if nested:
-        what = f"{nested} recordings lie in folders; the service takes them at the root, and they are uploaded so"
+        which = "one recording lies in a folder" if nested == 1 else f"{nested:,} recordings lie in folders"
+        what = f"{which}; the service takes them at the root, and they are uploaded so"
         problems.append(warning("not-at-root", what, where))
     transcript = _choose_transcript(texts, where, problems)
     return Reading(tuple(audio.values()), transcript, problems=tuple(problems))

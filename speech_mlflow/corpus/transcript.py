@@ -30,7 +30,8 @@ class TranscriptLine:
 class Transcript:
     """The transcript of a corpus. ``lines`` are those that could be read; ``rejected`` counts the others.
 
-    ``source`` is the text file that it was read from, if it was one in this form.
+    ``unread`` are the names in lines that could not be read. ``source`` is the text file that it was read from, if it was one in
+    this form.
     """
 
     file: str
@@ -38,6 +39,7 @@ class Transcript:
     problems: tuple[Problem, ...] = ()
     rejected: int = 0
     source: Text | None = None
+    unread: frozenset[str] = frozenset()
 
 
 def parse_transcript(text: Text) -> Transcript:
@@ -49,11 +51,13 @@ def parse_transcript(text: Text) -> Transcript:
     lines: list[TranscriptLine] = []
     problems = list(text.problems)
     first: dict[str, int] = {}
+    unread: set[str] = set()
     rejected = 0
     for number, line in text.numbered():
         read = _read_line(number, line, text.file)
         if isinstance(read, Problem):
             problems.append(read)
+            unread.add(_name_in(line))
         elif read.id in first:
             what = f"{excerpt(read.id)} has a transcript already, in line {first[read.id]}"
             problems.append(error("duplicate-line", what, text.file, number, "keep one of the two"))
@@ -66,7 +70,7 @@ def parse_transcript(text: Text) -> Transcript:
         rejected += 1
     if not first and not rejected:
         problems.append(error("no-lines", "the transcript is empty", text.file, hint=FORM))
-    return Transcript(text.file, tuple(lines), tuple(problems), rejected, text)
+    return Transcript(text.file, tuple(lines), tuple(problems), rejected, text, frozenset(unread))
 
 
 def looks_like_transcript(text: Text) -> bool:
@@ -91,6 +95,12 @@ def _read_line(number: int, line: str, file: str) -> TranscriptLine | Problem:
     if not name.lower().endswith(".wav"):
         return error("not-a-wav-name", f"{quote(name)} is no name of a WAV file", file, number, _name_hint(name))
     return TranscriptLine(number, name, said)
+
+
+def _name_in(line: str) -> str:
+    """The name with which a line begins that could not be read; empty where it begins with none."""
+    found = re.match(r"[^\t]*?\.wav(?=[\s|,;]|$)", line, re.IGNORECASE)
+    return PurePosixPath(found[0].strip().replace("\\", "/")).name if found else ""
 
 
 def _missing_tab_hint(line: str) -> str:

@@ -108,6 +108,10 @@ MISSING = ("error", "missing-audio", "trans.txt", 1)
         ({"a.wav": wav(), "trans.txt": HELLO + "b.wav\tgone\n"}, {("error", "missing-audio", "trans.txt", 2)}),
         ({"a.wav": wav(), "trans.txt": "A.wav\thello\n" + HELLO}, {MISSING}),
         ({"a.wav": wav(), "b.wav": wav(), "trans.txt": "b.wav\thello\n"}, {NO_TRANSCRIPT}),
+        (
+            {"a.wav": wav(), "b.wav": wav(), "c.wav": wav(), "trans.txt": HELLO + "b.wav\t\nc.wav no tab\n"},
+            {("error", "empty-text", "trans.txt", 2), ("error", "missing-tab", "trans.txt", 3)},
+        ),
         ({"a.wav": wav(), "x.docx": b"x", "trans.txt": HELLO}, {("warning", "unknown-file", "x.docx", None)}),
         ({"a.wav": wav(), "x.txt": "Some\nwords\n", "trans.txt": HELLO}, {("warning", "unknown-file", "x.txt", None)}),
         ({"a.wav": wav(), "1.txt": HELLO, "2.txt": HELLO}, {("error", "several-transcripts", "data", None)}),
