@@ -64,6 +64,7 @@ class RecognitionPool:
         self._lock = threading.Lock()
         self._training = threading.Semaphore(self._size)
         self._threads: list[threading.Thread] = []
+        self._unanswered = 0
         self._running: set[Worker] = set()
         self._closed = False
 
@@ -93,7 +94,7 @@ class RecognitionPool:
         for id_, path in sorted(wanted, key=lambda item: -_size(item[1])):
             args = (self._engine, base_key, model_dir, path)
             self._tasks.put(_Task(0 if urgent else 1, next(self._numbers), id_, args, answers))
-        self._start()
+        self._start(len(wanted))
         found: dict[str, Outcome] = {}
         while len(found) < len(wanted):
             id_, outcome = answers.get()
@@ -135,10 +136,11 @@ class RecognitionPool:
         for thread in self._threads:
             thread.join()
 
-    def _start(self) -> None:
+    def _start(self, tasks: int) -> None:
         with self._lock:
+            self._unanswered += tasks
             if not self._closed:
-                missing = min(self._size, self._tasks.qsize()) - len(self._threads)
+                missing = min(self._size, self._unanswered) - len(self._threads)
                 for _ in range(missing):
                     self._threads.append(threading.Thread(target=self._serve, daemon=True))
                     self._threads[-1].start()
@@ -180,6 +182,8 @@ class RecognitionPool:
                 except Exception as error:  # a thread that ended here would leave its caller waiting for ever
                     outcome = EngineError(f"{task.id}: {type(error).__name__}: {error}")
                     break
+            with self._lock:
+                self._unanswered -= 1
             task.answers.put((task.id, outcome))
 
     def _replace(self, old: Worker | None) -> Worker:
