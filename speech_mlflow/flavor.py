@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
+from mlflow import MlflowClient
 from mlflow.models import Model
 from mlflow.tracking.artifact_utils import _download_artifact_from_uri
 
@@ -28,7 +29,7 @@ from speech_mlflow.connection import connect
 from speech_mlflow.errors import AudioError, DataError, SettingsError, TrackingError
 from speech_mlflow.progress import Progress
 from speech_mlflow.settings import Settings
-from speech_mlflow.tracking import mlmodel
+from speech_mlflow.tracking import mlmodel, models, registry, values
 from speech_mlflow.workflow.transcribing import Recording, Transcript, Via, transcribe
 
 if TYPE_CHECKING:
@@ -106,8 +107,12 @@ def save_model(
     model_id: str | None = None,
     locale: str | None = None,
     mlflow_model: Model | None = None,
+    validate_serving_input: bool = False,
 ) -> None:
-    """Write the files of a logged model for a model of the service: its record, or ``model_id`` and ``locale``."""
+    """Write the files of a logged model for a model of the service: its record, or ``model_id`` and ``locale``.
+
+    (MLflow reads ``validate_serving_input`` and hands it on: the input example names a recording that nobody has.)
+    """
     id_ = model.id if model is not None else model_id
     of = model.locale if model is not None else locale
     if id_ is None or of is None:
@@ -121,24 +126,33 @@ def log_model(
     resource: str,
     name: str = "model",
     registered_model_name: str | None = None,
+    tags: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> ModelInfo:
     """Log a model of the service to MLflow's active run and store, as the flavours that come with MLflow do.
 
-    ``resource`` is ``SpeechClient.resource``. Other arguments are those of ``mlflow.models.Model.log``. (Training with
-    :func:`speech_mlflow.train` does all this by itself.)
+    ``resource`` is ``SpeechClient.resource``. Other arguments are those of ``mlflow.models.Model.log``. The logged model and the
+    version have the tags by which the model is tested, compared and promoted. (Training with :func:`speech_mlflow.train` does
+    all this by itself.)
     """
     import sys
 
+    described = values.fit({}, models.describe(model, resource)).tags
     info: ModelInfo = Model.log(
         artifact_path=None,
         name=name,
         flavor=sys.modules[__name__],
         registered_model_name=registered_model_name,
+        model_type=kwargs.pop("model_type", models.MODEL_TYPE),
+        tags={**described, **(tags or {})},
         model=model,
         resource=resource,
-        **kwargs,
+        **{"validate_serving_input": False, **kwargs},
     )
+    if registered_model_name is not None:
+        client = MlflowClient()
+        version = client.get_model_version(registered_model_name, str(info.registered_model_version))
+        registry.set_version_tags(client, version, described)
     return info
 
 

@@ -18,7 +18,7 @@ from mlflow.tracking.context.registry import resolve_tags
 
 from speech_mlflow.service.entities import BaseModel, CustomModel
 from speech_mlflow.tracking import tags, values
-from speech_mlflow.tracking.refusal import no_such_api
+from speech_mlflow.tracking.refusal import delete, no_such_api
 from speech_mlflow.tracking.store import Store, public, write
 
 EXTERNAL = "mlflow.model.isExternal"
@@ -44,7 +44,10 @@ def begin_custom(
         return None
     first = of_run(store, run_id)[0]
     if first != created:
-        store.client.delete_logged_model(created)
+        delete(
+            lambda: store.client.delete_logged_model(created),
+            instead=lambda: store.client.finalize_logged_model(created, "FAILED"),
+        )
     return first
 
 

@@ -64,6 +64,17 @@ def refusal(error: Exception) -> TrackingError | None:
     )
 
 
+def delete(action: Callable[[], object], *, instead: Callable[[], object]) -> None:
+    """Delete something. To who may edit and not delete (MLflow's EDIT; deleting takes MANAGE), ``instead`` leaves it where it is
+    and makes it count no more."""
+    try:
+        action()
+    except Exception as error:
+        if getattr(error, "error_code", None) != "PERMISSION_DENIED":
+            raise
+        instead()
+
+
 def explained(function: Callable[P, T]) -> Callable[P, T]:
     """Have a function raise TrackingError where MLflow refuses the user; other errors of MLflow pass as they are."""
 

@@ -20,8 +20,8 @@ from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, Regist
 from mlflow.exceptions import MlflowException
 
 from speech_mlflow.errors import TrackingError
-from speech_mlflow.tracking import models, tags
-from speech_mlflow.tracking.refusal import no_such_api
+from speech_mlflow.tracking import models, tags, values
+from speech_mlflow.tracking.refusal import delete, no_such_api
 from speech_mlflow.tracking.store import Store, already_exists, is_missing, quoted, write
 from speech_mlflow.tracking.versions import search_versions
 
@@ -106,11 +106,14 @@ def register(
         run_id=run_id,
         model_id=logged_model_id,
         tags={key: str(value) for key, value in version_tags.items() if value is not None},
-        description=description,
+        description=None if description is None else values.short(description, values.DESCRIPTION_LIMIT),
     )
     first = versions_of_model(client, name, model_id)[0]
     if int(first.version) < int(created.version):
-        client.delete_model_version(name, created.version)
+        delete(
+            lambda: client.delete_model_version(name, created.version),
+            instead=lambda: client.update_model_version(name, created.version, f"The same model as version {first.version}."),
+        )
         return first
     models.note_version(store, logged_model_id, name, str(created.version))
     return created
@@ -157,13 +160,13 @@ def find_version(client: MlflowClient, reference: str) -> ModelVersion:
     return found[-1]
 
 
-def set_version_tags(client: MlflowClient, version: ModelVersion, values: Mapping[str, object]) -> None:
+def set_version_tags(client: MlflowClient, version: ModelVersion, given: Mapping[str, object]) -> None:
     """Set the tags of a version that differ from what it has.
 
     (``MlflowClient.set_model_version_tag`` would ask each time, with a request of its own, whether the model is a prompt.)
     """
     registry = client._get_registry_client()  # type: ignore[no-untyped-call]
-    for key, value in values.items():
+    for key, value in given.items():
         if value is not None and version.tags.get(key) != str(value):
             write(partial(registry.set_model_version_tag, version.name, version.version, key, str(value)))
 

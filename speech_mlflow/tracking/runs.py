@@ -21,6 +21,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from speech_mlflow.plugins import call, plugin_manager
 from speech_mlflow.tracking import tags, values
 from speech_mlflow.tracking.dataset import SpeechDataset
+from speech_mlflow.tracking.refusal import delete
 from speech_mlflow.tracking.store import Store, all_experiments, quoted, search_all, write
 
 PARENT_RUN = "mlflow.parentRunId"
@@ -121,7 +122,8 @@ def start(store: Store, work: Work) -> Begun:
 
 
 def settle(store: Store, begun: Begun) -> Begun:
-    """Decide which run goes on where two processes began the same work at once: the oldest. The other run is deleted.
+    """Decide which run goes on where two processes began the same work at once: the oldest. The other run is deleted, or
+    marked as killed by a user who may not delete.
 
     Called just before the service is asked for something that costs. MLflow has no unique key for runs: a run counts as
     visible to everybody after ``SETTLE_SECONDS``, which bounds the race but does not prove it away where clocks differ; the
@@ -138,7 +140,7 @@ def settle(store: Store, begun: Begun) -> Begun:
     if not rivals or rivals[0].info.run_id == begun.id:
         return begun
     log_.info("another process began the same work first; run %s gives way to %s", begun.id, rivals[0].info.run_id)
-    store.client.delete_run(begun.id)
+    delete(lambda: store.client.delete_run(begun.id), instead=lambda: finish(store, begun.id, "KILLED"))
     return Begun(rivals[0], "resumed")
 
 
@@ -232,7 +234,8 @@ def _create(store: Store, work: Work, attempt: int) -> Run:
     own |= {tags.KIND: work.kind, tags.KEY: work.key, tags.ATTEMPT: attempt}
     own |= {PARENT_RUN: work.parent_run_id, DESCRIPTION: work.description}
     fitted = values.fit({}, own)
-    run = store.client.create_run(store.experiment_id, work.started, tags=resolve_tags(fitted.tags), run_name=work.name)
+    name = values.short(work.name, values.RUN_NAME_LIMIT)
+    run = store.client.create_run(store.experiment_id, work.started, tags=resolve_tags(fitted.tags), run_name=name)
     log_files(store, run.info.run_id, fitted.long)
     return run
 

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 PARAM_LIMIT = 6000
 TAG_LIMIT = 8000
 KEY_LIMIT = 250
+RUN_NAME_LIMIT = 250
+DESCRIPTION_LIMIT = 5000
+"""Of a registered version. These two are widths of columns: MLflow does not look, and PostgreSQL refuses."""
 FOLDER = "speech/long"
 """Where values lie that MLflow would cut: one file each, so that a later value takes the place of no other."""
 HASH_DIGITS = 10
@@ -66,6 +69,11 @@ def name(key: str) -> str:
 def label(value: str) -> str:
     """A name for a model in the name of a metric, ``wer/<label>``."""
     return name(value).replace("/", " v").strip(" .:") or "model"
+
+
+def short(value: str, limit: int) -> str:
+    """A text that is only for reading, with dots in the place of what is too much."""
+    return value if len(value) <= limit else f"{value[: limit - 3]}..."
 
 
 def literal(value: str) -> str | None:

@@ -38,6 +38,7 @@ def finish(
     expires = properties.deprecation_dates.transcription_date_time if properties and properties.deprecation_dates else None
     weight = properties.custom_model_weight_percent if properties else None
     run = store.client.get_run(run_id)
+    description = about(run, model)
     measured = {**_training_seconds(model), **_reported(reports)}
     runs.log(
         store,
@@ -45,11 +46,11 @@ def finish(
         measured=[Measured(measured, logged_model_id)],
         params={"used_weight_percent": weight},
         known=run,
-        run_tags={tags.EXPIRES: expires.isoformat() if expires else None},
+        run_tags={tags.EXPIRES: expires.isoformat() if expires else None, runs.DESCRIPTION: description},
         at=at,
     )
     runs.log_files(store, run_id, {**reports, "service/model.json": json.dumps(portable(model), indent=1)})
-    described = {**models.describe(model, speech.resource), runs.DESCRIPTION: about(run, model)}
+    described = {**models.describe(model, speech.resource), runs.DESCRIPTION: description}
     with tempfile.TemporaryDirectory(prefix="speech-mlflow-") as folder:
         described_in = mlmodel.write(
             Path(folder, "model"),

@@ -9,14 +9,17 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from speech_mlflow import workflow
+from speech_mlflow.corpus import Corpus
 from speech_mlflow.errors import TrackingError
 from speech_mlflow.promotion import claim, journal, usecases
 from speech_mlflow.promotion.target import Target
 from speech_mlflow.service import SpeechClient
-from speech_mlflow.tracking import registry
+from speech_mlflow.tracking import registry, runs, tags
+from speech_mlflow.tracking.runs import Work
+from speech_mlflow.tracking.store import open_store
 from speech_mlflow.tracking.versions import list_versions
 from tests.fixtures.mlflow_server import MlflowServer
-from tests.servers.conftest import READER, USER, login
+from tests.servers.conftest import ADMIN, PASSWORD, READER, USER, login
 from tests.workflow.tools import Mlflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -87,6 +90,47 @@ def test_a_model_that_may_not_be_registered_is_kept(as_: As, speech: SpeechClien
     assert "EDIT on the registered model" in str(caught.value.hint)
     done = workflow.train(speech, name="bobs", data=[text], registered_model="bobs own", weight_percent=5, **where)
     assert (done.reused, done.version) == (True, "1")
+
+
+def test_who_may_edit_trains_tests_and_promotes_what_others_made(
+    as_: As, auth_server: MlflowServer, speech: SpeechClient, text: Path, testing: Corpus
+) -> None:
+    """EDIT is enough, as the README says: deleting takes MANAGE, and nothing depends on it."""
+    import requests
+
+    ada = as_(USER)
+    first = workflow.train(speech, name="shared", data=[text], registered_model="shared", weight_percent=6, **ada.where)
+    workflow.test(speech, data=testing, models=[first.model], **ada.where)
+    usecases.promote(speech, ada.client, "shared", "1", Target(trigger="alias"))
+    promotions = journal.experiment(ada.client)
+    shared = (("experiment", ada.experiment_id), ("experiment", promotions), ("registered_model", "shared"))
+    for kind, id_ in shared:
+        grant = {"username": READER, "resource_type": kind, "resource_id": id_, "permission": "EDIT"}
+        url = f"{auth_server.uri}/api/3.0/mlflow/users/permissions/grant"
+        requests.post(url, json=grant, auth=(ADMIN, PASSWORD), timeout=60).raise_for_status()
+
+    bob = as_(READER)
+    second = workflow.train(speech, name="shared", data=[text], registered_model="shared", weight_percent=7, **bob.where)
+    workflow.test(speech, data=testing, models=[second.model], **bob.where)
+    bob.client.set_model_version_tag("shared", "2", tags.HOLD, "said no once")
+    for number in ("2", "1"):
+        promoted = usecases.promote(speech, bob.client, "shared", number, Target(trigger="alias"), override="a test of rights")
+        assert promoted.result == "served"
+        served = [row.version for row in list_versions(bob.client, "shared") if row.served]
+        assert served == [int(number)]
+    assert [row.hold for row in list_versions(bob.client, "shared")] == [None, None]
+
+    # of two that begin the same at once one gives way, whoever it is
+    store = open_store(bob.uri, experiment=bob.experiment)
+    ours = runs.begin(store, Work(tags.KIND_TRAIN, "race", "race"))
+    facts = {tags.KIND: tags.KIND_TRAIN, tags.KEY: "race", tags.ATTEMPT: "1"}
+    rival = store.client.create_run(store.experiment_id, start_time=ours.run.info.start_time - 5, tags=facts)
+    assert runs.settle(store, ours).id == rival.info.run_id
+    assert runs.begin(store, Work(tags.KIND_TRAIN, "race", "race")).id == rival.info.run_id
+    held = claim.acquire(bob.client, promotions, "shared/rotated")
+    held.release()
+    for _ in range(3):
+        claim.acquire(bob.client, promotions, "shared/rotated", rotate_at=1).release()
 
 
 def test_a_wrong_password_is_said(as_: As, speech: SpeechClient, text: Path) -> None:

@@ -50,6 +50,8 @@ def test_a_training_is_a_run_a_logged_model_and_a_version(speech: SpeechClient, 
     assert run.data.params["weight_percent"] == run.data.params["used_weight_percent"] == "90"
     assert run.data.metrics["data.text_lines"] == run.data.metrics["data.accepted_lines"] == 4
     assert run.data.metrics["training.seconds"] > 0
+    said = "20250115 fine-tuned with related-text (Language), weight 90 %"
+    assert facts["mlflow.note.content"] == said
     assert run.data.metrics["training.custom_perplexity"] > 1
     assert {"service/model.json", "service/report.json"} <= set(mlflow.artifacts(trained.run_id))
     whole = mlflow.client.get_run(trained.run_id)

@@ -12,7 +12,8 @@ from speech_mlflow.corpus import Corpus
 from speech_mlflow.errors import AudioError, DataError, TrackingError
 from speech_mlflow.service import KeyCredential, SpeechClient
 from speech_mlflow.service.entities import BaseModel
-from speech_mlflow.tracking import registry
+from speech_mlflow.tracking import registry, tags
+from speech_mlflow.tracking.lineage import lineage
 from speech_mlflow.workflow.transcribing import find_endpoint, transcribe
 from tests.fixtures.emulator import RunningEmulator
 from tests.workflow.tools import Mlflow
@@ -136,13 +137,17 @@ def test_a_model_of_another_resource_is_not_asked_for_here(speech: SpeechClient,
 
 @pytest.mark.usefixtures("here")
 def test_logged_as_the_flavours_of_mlflow_are(
-    speech: SpeechClient, text: Path, mlflow: Mlflow, tmp_path: Path, testing: Corpus
+    speech: SpeechClient, text: Path, mlflow: Mlflow, tmp_path: Path, testing: Corpus, capfd: pytest.CaptureFixture[str]
 ) -> None:
     import mlflow as fluent
 
     trained = train(speech, text, mlflow)
     with fluent.start_run():
         info = flavor.log_model(trained.model, resource=speech.resource, name="mine", registered_model_name="mine")
+    version = mlflow.client.get_model_version("mine", "1")
+    assert version.tags[tags.MODEL_ID] == trained.model.id, "by which it is tested, compared and promoted"
+    assert lineage(mlflow.client, "mine/1").focus == "version mine/1"
+    assert "WARNING" not in capfd.readouterr().err, "the input example is a name, which MLflow is not to try out"
     assert info.signature is not None
     assert info.signature.inputs is not None
     assert [column.type.name for column in info.signature.inputs.inputs] == ["string"]
