@@ -137,7 +137,13 @@ class WebHookSender:
         if hook is None:
             store.end_event(event)
             return
-        problem = self._challenge(hook, event) if event.event == "challenge" else self._notify(hook, event)
+        problem: str | None
+        if event.event == "challenge":
+            problem = self._challenge(hook, event)
+        elif hook.status == SUCCEEDED:
+            problem = self._notify(hook, event)
+        else:
+            problem = "the URL has changed, and its challenge has not been answered yet"
         if problem is not None and event.tries + 1 < TRIES:
             store.delay_event(event, time.time() + FIRST_DELAY_SECONDS * 2**event.tries)
             return

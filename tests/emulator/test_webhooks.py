@@ -252,3 +252,19 @@ def test_an_answer_for_the_url_before_says_nothing_about_the_new_one(service: Ru
         receiver.open.set()
         assert service.wait(hook)["status"] == "Succeeded"
         service.api.delete(path)
+
+
+def test_an_event_that_is_tried_again_does_not_go_to_a_url_that_has_not_answered(
+    service: RunningEmulator, receiver: Receiver
+) -> None:
+    with receiving() as before:
+        hook = register(service, before, "datasetCreation")
+        before.refuse = 100
+        create(service, "/datasets", kind="Language")
+        before.wait_for("DatasetCreation")
+        receiver.honest = False
+        path = f"/webhooks/{id_of(hook)}"
+        service.api.patch(path, json={"webUrl": receiver.url})
+        receiver.wait_for("Challenge", 3)  # by then the event is due as well
+        assert "DatasetCreation" not in receiver.events()
+        service.api.delete(path)
