@@ -75,7 +75,7 @@ class Settings(pydantic.BaseModel):
     tenant: str | None = Field(default=None, description="Entra tenant to sign in to, where the default is not the right one")
     recognition_host: str | None = Field(
         default=None,
-        description="URL of the recognition host, https://REGION.stt.speech.microsoft.com; none: the endpoint's host",
+        description="URL of the recognition host, https://REGION.stt.speech.microsoft.com; none: follows from the endpoint",
     )
     project: str | None = Field(default=None, description="name of the project that entities are put in")
     locale: str = Field(default="en-US", description="locale of data and models")

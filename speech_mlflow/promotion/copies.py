@@ -164,13 +164,14 @@ class _Copy:
     def _look_for(self, original: CustomModel, *, patiently: bool) -> str | None:
         """A copy that is there already, the oldest of several; looked for until a list must show it, where one was asked for."""
         from speech_mlflow.service import filters
+        from speech_mlflow.service.entities import by_age
 
         for seconds in self.options.look_after if patiently else (0.0,):
             self.options.pause(seconds, self.keep)
             named = self.there.models.list(filter=filters.eq("displayName", original.display_name or ""))
             copies = [one for one in named if _is_copy(one, original) and one.status != "Failed"]
             if copies:
-                return min(copies, key=lambda one: (str(one.created_date_time), one.id)).id
+                return min(copies, key=by_age).id
         return None
 
     def _note(self, copied: str, original: CustomModel) -> None:

@@ -170,9 +170,11 @@ def _age(
 
 def _newer_base(of: CustomModel, bases: tuple[BaseModel, ...], now: datetime) -> str | None:
     """The newest base model of the locale that can be adapted now, where it is newer than the one that was adapted."""
+    from speech_mlflow.service.entities import by_age
+
     own = next((base for base in bases if of.base_model is not None and base.id == of.base_model.id), None)
     fit = [base for base in bases if base.locale == of.locale and base.created_date_time is not None and _adaptable(base, now)]
-    newest = max(fit, key=lambda base: (str(base.created_date_time), base.id), default=None)
+    newest = max(fit, key=by_age, default=None)
     if newest is None or newest.created_date_time is None:
         return None
     if own is not None and (own.created_date_time is None or own.created_date_time >= newest.created_date_time):
