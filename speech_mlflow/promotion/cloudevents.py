@@ -62,14 +62,11 @@ def document(event: PromotionEvent) -> dict[str, Any]:
 class Outbox:
     """Events on their way to one sink, in order; each is sent until the sink takes it."""
 
-    def __init__(
-        self, url: str, secret: SecretStr | None, *, timeout: float = TIMEOUT_SECONDS, first_pause: float = FIRST_PAUSE
-    ) -> None:
+    def __init__(self, url: str, secret: SecretStr | None, *, first_pause: float = FIRST_PAUSE) -> None:
         self._address = Address.of(url, setting="events_url")
         if secret is None or not secret.get_secret_value():
             raise SettingsError("events_url without events_secret: events are signed", hint="set SPEECH_MLFLOW_EVENTS_SECRET")
         self._secret = secret
-        self._timeout = timeout
         self._first_pause = first_pause
         self._lock = threading.Condition()
         self._waiting: dict[str, PromotionEvent] = {}
@@ -121,7 +118,7 @@ class Outbox:
             "webhook-timestamp": str(seconds),
             "webhook-signature": signed[SIGNATURE],
         }
-        status = self._address.post(body, headers, timeout=self._timeout)
+        status = self._address.post(body, headers, timeout=TIMEOUT_SECONDS)
         if not 200 <= status < 300:
             raise ConnectionError(f"the sink answered {status}")
 

@@ -52,13 +52,12 @@ def plan_for(
     target: Target | None = None,
     *,
     ask_gates: bool = True,
-    manager: pluggy.PluginManager | None = None,
 ) -> Plan:
     """What would be done now for a registered model; nothing is written. ``ask_gates`` also asks the gates, where something
     would be deployed."""
     model, made = read_plan(speech, client, name, target or Target())
     if ask_gates and made.changes and not made.blocked:
-        made = _judged(speech, client, model, made, manager)
+        made = _judged(speech, client, model, made)
     return made
 
 
@@ -129,8 +128,6 @@ def judge(
     name: str,
     version: str,
     target: Target | None = None,
-    *,
-    manager: pluggy.PluginManager | None = None,
 ) -> Plan:
     """The plan that there would be if ``version`` were to be served, with what the gates say of it; nothing is written.
 
@@ -138,7 +135,7 @@ def judge(
     """
     model = registry.read(client, name)
     made = _if_promoted(speech, model, _version(model, version), (target or Target()).with_tags(model.tags))
-    return _judged(speech, client, model, made, manager)
+    return _judged(speech, client, model, made)
 
 
 @explained
@@ -209,7 +206,7 @@ def _past(run: Run) -> Past:
 
 
 def _judged(
-    speech: SpeechClient, client: MlflowClient, model: Registered, made: Plan, manager: pluggy.PluginManager | None
+    speech: SpeechClient, client: MlflowClient, model: Registered, made: Plan, manager: pluggy.PluginManager | None = None
 ) -> Plan:
     """The plan with what the gates say; what they say does not bind where the version carries an override."""
     if made.desired.record is None or OVERRIDE in made.desired.record.tags:

@@ -133,7 +133,7 @@ def backoff(tries: int, dice: Callable[[], float]) -> float:
 
 
 def call_with_retries(
-    send: Callable[[float], ResultT], safety: Safety, timing: Timing, *, deadline: float = DEADLINE, tries: int = TRIES
+    send: Callable[[float], ResultT], safety: Safety, timing: Timing, *, deadline: float = DEADLINE
 ) -> ResultT:
     """Call ``send(seconds left)`` until it succeeds, the table says no, or tries or time run out.
 
@@ -141,11 +141,11 @@ def call_with_retries(
     outcome is to be looked up is for the caller to decide.
     """
     end = timing.monotonic() + deadline
-    for count in range(1, tries + 1):
+    for count in range(1, TRIES + 1):
         try:
             return send(max(end - timing.monotonic(), 0.001))
         except CallFailed as failed:
-            if TABLE[failed.failure][safety] is not Action.SEND_AGAIN or count == tries:
+            if TABLE[failed.failure][safety] is not Action.SEND_AGAIN or count == TRIES:
                 raise
             pause = failed.retry_after or backoff(count, timing.random)  # who asks for 0 s does not get all tries at once
             if pause > RETRY_AFTER_MAX or timing.monotonic() + pause >= end:

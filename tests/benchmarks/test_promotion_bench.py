@@ -11,7 +11,7 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from speech_mlflow.service.client import SpeechClient
 from speech_mlflow.tracking import tags
 from tests.fixtures.mlflow_server import MlflowServer, free_port, proxy, serve
 from tests.promotion.world import Service
+from tests.waiting import until
 
 SECRET = "a secret of the benchmark"
 NAME = "clinic"
@@ -86,13 +87,6 @@ class Stage:
     def _served(self) -> str | None:
         served = self.client.get_registered_model(NAME).tags.get(tags.SERVED_VERSION)
         return None if served is None else str(served)
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

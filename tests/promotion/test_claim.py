@@ -15,6 +15,7 @@ from speech_mlflow.errors import ClaimHeldError
 from speech_mlflow.promotion import claim as claims
 from speech_mlflow.promotion.claim import acquire, claimed
 from tests.fixtures.mlflow import MlflowStore
+from tests.waiting import until
 
 KEY = 'it\'s a "model"/default'
 
@@ -172,8 +173,6 @@ def test_a_killed_holder_is_known_at_once_and_a_paused_one_is_not(context: Any, 
             acquire(client, experiment, KEY)
     finally:
         os.kill(child.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 60
-    while claims._started(child.pid) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: not claims._started(child.pid))
     acquire(client, experiment, KEY).release()
     child.join(30)

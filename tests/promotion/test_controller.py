@@ -19,8 +19,7 @@ from speech_mlflow.promotion.target import Target
 from speech_mlflow.promotion.usecases import history, promote, rollback
 from speech_mlflow.tracking import tags
 from tests.promotion.world import NAME, World, kinds, versions_served
-
-PATIENCE = 120.0
+from tests.waiting import until
 
 
 @contextmanager
@@ -38,14 +37,6 @@ def running(world: World, *, target: Target | None = None, **settings: Any) -> I
             controller.stop()
             thread.join(30)
         assert not thread.is_alive()
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something that must come."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def told(world: World, kind: str, count: int = 1) -> Callable[[], bool]:

@@ -27,6 +27,7 @@ from speech_mlflow.promotion.signatures import signed_headers
 from speech_mlflow.promotion.target import Target
 from speech_mlflow.promotion.wake import Waker
 from tests.promotion.world import NAME, World, versions_served
+from tests.waiting import until
 
 SECRET = "a shared secret"
 CANARY = SecretStr(SECRET)
@@ -293,13 +294,6 @@ def test_a_wake_is_taken_and_a_receiver_that_is_not_there_costs_nothing(heard: E
 
 
 # --- what a call can do to the world -------------------------------------------------------------------------------------------
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @contextmanager
