@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from speech_mlflow.errors import EmulatorError
+
 NOT_STARTED, RUNNING, SUCCEEDED, FAILED = "NotStarted", "Running", "Succeeded", "Failed"
 TERMINAL = (SUCCEEDED, FAILED)
 SCHEMA_VERSION = "1"
@@ -148,7 +150,10 @@ def _file(row: sqlite3.Row) -> FileRecord:
 
 
 class Store:
-    """The database of one state directory. Safe to use from several threads; one process at a time."""
+    """The database of one state directory. Safe to use from several threads; one process at a time.
+
+    Raises EmulatorError for a file that is not such a database.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
@@ -156,11 +161,16 @@ class Store:
         self._after_commit: list[Callable[[], object]] = []
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
-        if self.meta("schema", SCHEMA_VERSION) != SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"{path} was written by another version of the offline service")
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+            if self.meta("schema", SCHEMA_VERSION) != SCHEMA_VERSION:
+                raise sqlite3.DatabaseError("it was written by another version of the offline service")
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            hint = "choose another directory, or remove this one to begin anew"
+            raise EmulatorError(f"the state in {path} cannot be used: {error}", hint=hint) from None
 
     def close(self) -> None:
         """Close the database."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -103,7 +105,7 @@ def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 def test_a_service_that_cannot_start_says_why(directory: Path) -> None:
     directory.mkdir()
     (directory / "service.db").write_text("this is no database, and it is long enough to have a header that is wrong " * 20)
-    with pytest.raises(EmulatorError, match="not a database") as caught:
+    with pytest.raises(EmulatorError, match=r"not a database.*begin anew") as caught:
         process.ensure_running(directory)
     assert str(directory / process.LOG) in str(caught.value.hint)
 
@@ -122,3 +124,13 @@ def test_starting_imports_nothing_heavy(directory: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_state_of_another_version_is_not_touched(directory: Path) -> None:
+    directory.mkdir()
+    with contextlib.closing(sqlite3.connect(directory / "service.db")) as database:
+        database.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        database.execute("INSERT INTO meta VALUES ('schema', '0')")
+        database.commit()
+    with pytest.raises(EmulatorError, match=r"service\.db cannot be used: .*another version.*begin anew"):
+        process.ensure_running(directory)
