@@ -48,6 +48,7 @@ POOL_TIMEOUT = 5.0
 CONNECTIONS = 16
 KEEP_ALIVE = 3.0  # seconds idle; servers close after 5 and more, and a create must not run into that
 ANSWER_MAX = 64 * 2**20  # bytes of an answer that is held in memory
+URL_MAX = 64 * 2**10  # characters, of which the HTTP library makes no URL
 ERROR_MAX = 64 * 2**10  # bytes of an error that are read; a page of an angry proxy may be much longer
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
 
@@ -274,7 +275,8 @@ class Transport:
 
         Raises `ForeignLinkError` where the link leads to another host, port, scheme or part of the host.
         """
-        parts, own = _parts(link), urlsplit(self.endpoint)
+        plain = link.startswith(self.url("/")) and link.isprintable() and len(link) < URL_MAX  # nearly all are
+        parts, own = urlsplit(link) if plain else _parts(link), urlsplit(self.endpoint)
         prefix = f"{own.path}/speechtotext/"
         segments = unquote(parts.path).split("/")
         if _origin(parts) != _origin(own) or not parts.path.startswith(prefix) or ".." in segments or "." in segments:
