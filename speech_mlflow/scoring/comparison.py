@@ -12,6 +12,7 @@ import numpy as np
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import statistics
 from speech_mlflow.scoring.comparable import UTTERANCE, GroupsLike, check_comparable, choose_groups, draw, segment_errors
+from speech_mlflow.scoring.inputs import NO_LABEL
 from speech_mlflow.scoring.records import FloatArray, Int64Array, rate
 from speech_mlflow.scoring.scores import Score
 from speech_mlflow.scoring.statistics import Interval, Mapsswe, PairedTest
@@ -351,9 +352,12 @@ def wer_intervals_by(
 def _notes(column: str, labels: Sequence[str] | None, units: int, level: float) -> tuple[str, ...]:
     if labels is None:
         return (f"only {units} utterance{'' if units == 1 else 's'}: the interval is rough",) if units < 30 else ()
-    alone = f"draw by utterance (groups=False) to speak of these only and not of any {column}"
+    notes = []
     if statistics.least_p_value(units) > 1 - level:
-        return (f"only {units} different values of {column}, too few to tell a difference from chance: {alone}",)
-    if units < FEW_GROUPS:
-        return (f"only {units} different values of {column}: the interval is rough",)
-    return ()
+        alone = f"draw by utterance (groups=False) to speak of these only and not of any {column}"
+        notes.append(f"only {units} different values of {column}, too few to tell a difference from chance: {alone}")
+    elif units < FEW_GROUPS:
+        notes.append(f"only {units} different values of {column}: the interval is rough")
+    if (unknown := labels.count(NO_LABEL)) > 1:
+        notes.append(f"{unknown} utterances have no {column} and are drawn together, as if they had one")
+    return tuple(notes)

@@ -190,6 +190,14 @@ def test_few_speakers_prove_nothing() -> None:
     assert compare(first, second, groups=False).significant
 
 
+def test_utterances_without_a_speaker_are_told() -> None:
+    labels = [f"s{index}" for index in range(30)] + [None, None, None]
+    first = score(["a b"] * 33, ["a c"] * 33, groups={"speaker": labels})
+    found = compare(first, first, resamples=50)
+    assert found.interval.units == 31
+    assert found.notes == ("3 utterances have no speaker and are drawn together, as if they had one",)
+
+
 def test_better_and_worse_utterances() -> None:
     first = score(["a b c", "d e", "f", "g"], ["x y c", "d e", "f", "g"], ids=["p", "q", "r", "s"])
     second = score(["a b c", "d e", "f", "g"], ["a b c", "d", "f x x", "g"], ids=["p", "q", "r", "s"])
