@@ -80,7 +80,7 @@ def create(call: Call) -> Answer:
             **changes(wanted),
             "locale": locale,
             "baseModel": base.path,
-            "datasets": [record.path for record in datasets],
+            "datasets": list(dict.fromkeys(record.path for record in datasets)),
             "customModelWeightPercent": wanted.properties.customModelWeightPercent if wanted.properties else None,
             "project": refer_project(call, wanted.project, locale),
         }

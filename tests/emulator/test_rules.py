@@ -102,6 +102,11 @@ def test_a_model_is_not_trained_on_a_custom_model(tones: ToneService, text: dict
     error_of(answer, 400, "InvalidRequest", "InvalidBaseModel")
 
 
+def test_a_data_set_that_is_named_twice_is_learnt_once(tones: ToneService, sounds: dict[str, Any]) -> None:
+    model = tones.wait(create(tones, "/models", datasets=[ref(sounds), ref(sounds)]))
+    assert (model["status"], model["datasets"]) == ("Succeeded", [ref(sounds)])
+
+
 def test_audio_without_transcripts_is_only_inspected(tones: ToneService) -> None:
     dataset = upload(tones, "AudioFiles", archive({"a.wav": "one two"}, transcript=False))
     base = ref(base_model(tones))
