@@ -215,7 +215,7 @@ def test_a_success_that_cannot_be_read_is_an_error_of_ours(
         (b'<?xml version="1.0"?><Error><Code>ServerBusy</Code><Message>sig=abc</Message></Error>', "ServerBusy"),
         (b'"just a string"', "just a string"),
         (b"<p>" + b"a" * 10_000_000, "the answer is a page"),
-        (b'{"error": {"code": "502", "message": "gateway words"}}', "502: gateway words"),
+        (b'{"error": {"code": "502", "message": "gateway words"}}', "502 gateway words"),
         (b'{"error": "not an object", "message": 7}', "502 7"),
         (b"\xff\xfe\x00", "502 "),
     ],
