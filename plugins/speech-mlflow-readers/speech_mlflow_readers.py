@@ -167,7 +167,7 @@ class KaldiReader:
                 draft.refuse(
                     number, "no-audio", f"{name} has no recording: {missing} is not listed", "see segments and wav.scp"
                 )
-            except (ValueError, wave.Error, EOFError, OSError) as reason:
+            except (ValueError, OverflowError, wave.Error, EOFError, OSError) as reason:
                 hint = "a line of segments is: UTTERANCE RECORDING START END"
                 draft.refuse(number, "segment", f"{name} cannot be cut out: {reason}", hint)
             else:
