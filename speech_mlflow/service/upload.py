@@ -104,7 +104,7 @@ def import_dataset(
         dataset = find_dataset(
             client, kind=kind, locale=locale, display_name=display_name, fingerprint=fingerprint, failed_count=False
         )
-    if dataset is None:
+    if dataset is None or _takes_blocks(dataset):  # which nobody may ever send
         dataset = _create(
             client,
             fingerprint,
@@ -319,7 +319,11 @@ def _create(
     if not fingerprint:
         return made
     same_name = filters.eq("displayName", name_with(display_name, fingerprint))
-    there = [one for one in _matching(client, same_name, kind, locale, fingerprint) if one.status != "Failed"]
+    there = [
+        one
+        for one in _matching(client, same_name, kind, locale, fingerprint)
+        if one.status != "Failed" and not (content_url and _takes_blocks(one))
+    ]
     oldest = min([*there, made], key=by_age)
     create_id = (made.custom_properties or {}).get(CREATE_ID)
     for other in {one.id: one for one in [*there, made]}.values():
@@ -335,11 +339,15 @@ def _matching(client: SpeechClient, condition: str, kind: str, locale: str, fing
 
 def _blocks_if_awaited(client: SpeechClient, dataset: Dataset) -> dict[str | None, int | None] | None:
     """The sizes of the blocks that have arrived, where the data set waits for more; None where it does not."""
-    takes_blocks = dataset.links is not None and dataset.links.upload_blocks is not None
-    if dataset.status != "NotStarted" or dataset.content_url or not takes_blocks:
+    if not _takes_blocks(dataset):
         return None
     blocks = client.datasets.blocks(dataset)
     return None if blocks.committed_blocks else {block.name: block.size for block in blocks.uncommitted_blocks}
+
+
+def _takes_blocks(dataset: Dataset) -> bool:
+    by_blocks = dataset.links is not None and dataset.links.upload_blocks is not None
+    return dataset.status == "NotStarted" and not dataset.content_url and by_blocks
 
 
 def _is(dataset: Dataset, kind: str, locale: str, fingerprint: str) -> bool:

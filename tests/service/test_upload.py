@@ -345,6 +345,17 @@ def test_content_by_url_is_imported_once_where_its_fingerprint_is_known(
     assert service.puts == []
 
 
+def test_an_import_does_not_wait_for_an_upload_that_was_interrupted(speech: SpeechClient, service: BlockService) -> None:
+    speech.datasets.create(
+        kind="Acoustic",
+        locale="en-US",
+        display_name=name_with("train", FINGERPRINT),
+        custom_properties={"fingerprint": FINGERPRINT},
+    )
+    assert import_dataset(speech, "https://files.example/1.zip", wait=False, **SORT).id == "id-1"
+    assert len(service.datasets) == 2
+
+
 PROGRAM = """
 import sys
 from speech_mlflow.service import SpeechClient
