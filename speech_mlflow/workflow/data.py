@@ -181,6 +181,18 @@ def _record(corpus: Corpus, entity: Dataset, resource: str) -> SpeechDataset:
     return SpeechDataset.of_service(corpus, name=corpus.name, dataset_id=entity.id, resource=resource)
 
 
+def lines(datasets: Sequence[Dataset]) -> tuple[list[dict[str, float]], dict[str, float]]:
+    """How many lines the service took and refused, as they are logged: of each data set, and in sum. What it did not count of
+    every one of them is left out."""
+    counts: dict[str, list[Any]] = {
+        f"data.{name}_lines": [getattr(one.properties, f"{name}_line_count", None) for one in datasets]
+        for name in ("accepted", "rejected")
+    }
+    known = {name: column for name, column in counts.items() if None not in column}
+    parts = [{name: float(column[index]) for name, column in known.items()} for index in range(len(datasets))]
+    return parts, {name: float(sum(column)) for name, column in known.items() if column}
+
+
 def content_key(**parts: object) -> str:
     """The key of a piece of work: the SHA-256 of everything that decides what comes out of it, as 64 hexadecimal digits."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

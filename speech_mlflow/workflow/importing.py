@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -30,7 +29,7 @@ from speech_mlflow.tracking.store import Store, open_store
 from speech_mlflow.workflow import choosing, existing, finishing, recording, registering
 from speech_mlflow.workflow.assessing import assess
 from speech_mlflow.workflow.choosing import Chosen
-from speech_mlflow.workflow.data import Uploaded, content_key
+from speech_mlflow.workflow.data import Uploaded, content_key, lines
 from speech_mlflow.workflow.reporting import render
 from speech_mlflow.workflow.servicedata import DataOfService, Known
 
@@ -166,11 +165,14 @@ class _Importing:
             runs.log_inputs(store, begun.id, [one.record for one in read], tags.CONTEXT_TRAINING)
         described = models.describe(model, speech.resource)
         logged = models.begin_custom(store, run_id=begun.id, name=_plain_name(model), model_tags=described, params=params)
-        amounts = [Measured(_counted(one), logged, one.record, step) for step, one in enumerate(read)]
+        counted, sums = lines([one.entity for one in read])
+        parts = [Measured(counted[step], logged, one.record, step) for step, one in enumerate(read)]
+        hours = [hours for one in read if (hours := _spoken(one.entity)["data.hours"]) is not None]
+        sums |= {"data.hours": sum(hours)} if hours else {}
         runs.log(
             store,
             begun.id,
-            measured=[Measured(_amounts([one.entity for one in read])), *amounts],
+            measured=[*parts, Measured(sums, step=len(read))],
             params=params,
             run_tags={tags.DATASET_IDS: values.ids(of.id for of in model.datasets or ()), tags.MODEL_ID: model.id},
             known=begun.run,
@@ -322,33 +324,7 @@ def _registered_name(model: CustomModel) -> str:
     return "".join("-" if character in "/:'" else character for character in given or _plain_name(model)).strip() or model.id
 
 
-def _amounts(datasets: Sequence[Dataset]) -> dict[str, float]:
-    """What the service counted in all data of a training; what it did not count everywhere is left out."""
-    total: Counter[str] = Counter()
-    counted = [_spoken(dataset) | _lines(dataset) for dataset in datasets]
-    for one in counted:
-        total.update({name: value for name, value in one.items() if value is not None})
-    return {name: float(value) for name, value in total.items()}
-
-
 def _spoken(dataset: Dataset | None) -> dict[str, float | None]:
     properties = dataset.properties if dataset is not None else None
     milliseconds = properties.duration_milliseconds if properties else None
     return {"data.hours": None if milliseconds is None else milliseconds / 3_600_000}
-
-
-def _lines(dataset: Dataset) -> dict[str, float | None]:
-    properties = dataset.properties
-    return {
-        "data.accepted_lines": properties.accepted_line_count if properties else None,
-        "data.rejected_lines": properties.rejected_line_count if properties else None,
-    }
-
-
-def _counted(known: Known) -> dict[str, float | None]:
-    """What of one data set could be used."""
-    utterances = known.record.profile.get("utterances")
-    return {
-        "dataset.utterances": float(utterances) if isinstance(utterances, (int, float)) else None,
-        **{name.replace("data.", "dataset."): value for name, value in _lines(known.entity).items()},
-    }

@@ -178,17 +178,6 @@ def _note_inputs(training: _Training, begun: Begun, uploaded: Sequence[Uploaded]
     }
     runs.log_inputs(store, begun.id, [one.record for one in uploaded], tags.CONTEXT_TRAINING)
     runs.log_files(store, begun.id, {contamination.FILE: contamination.marks(training.corpora, training.locale)})
-    runs.log(
-        store,
-        begun.id,
-        measured=[Measured(_amounts(uploaded))],
-        params=params,
-        run_tags={
-            tags.DATASET_IDS: ",".join(one.entity.id for one in uploaded),
-            tags.DISPLAY_NAME: begun.run.data.tags.get(tags.DISPLAY_NAME) or _name_for(training, begun),
-        },
-        known=begun.run,
-    )
     logged = models.begin_custom(
         store,
         run_id=begun.id,
@@ -201,8 +190,17 @@ def _note_inputs(training: _Training, begun: Begun, uploaded: Sequence[Uploaded]
         },
         params=params,
     )
-    # ties each data set to the logged model: what it was made from is on its page
-    runs.log(store, begun.id, measured=[_amount(one, logged, step) for step, one in enumerate(uploaded)], known=begun.run)
+    runs.log(
+        store,
+        begun.id,
+        measured=_amounts(uploaded, logged),
+        params=params,
+        run_tags={
+            tags.DATASET_IDS: ",".join(one.entity.id for one in uploaded),
+            tags.DISPLAY_NAME: begun.run.data.tags.get(tags.DISPLAY_NAME) or _name_for(training, begun),
+        },
+        known=begun.run,
+    )
     return logged
 
 
@@ -263,31 +261,25 @@ def _base_model(speech: SpeechClient, given: BaseModel | str | None, locale: str
     return speech.models.get_base(given) if isinstance(given, str) else given
 
 
-def _amounts(uploaded: Sequence[Uploaded]) -> dict[str, float]:
-    """What training is charged and judged by: hours of audio, recordings, lines that the service took and refused."""
-    amounts = {"data.hours": 0.0, "data.utterances": 0.0, "data.text_lines": 0.0, "data.words": 0.0}
+def _amounts(uploaded: Sequence[Uploaded], logged_model_id: str | None) -> list[Measured]:
+    """What training is charged and judged by: hours of audio, recordings, lines that the service took and refused.
+
+    What of each data set could be used ties it to the logged model, on whose page it is; the last step is the sum, which the run
+    shows.
+    """
+    sums = {"data.hours": 0.0, "data.utterances": 0.0, "data.text_lines": 0.0, "data.words": 0.0}
     for one in uploaded:
         profile = one.corpus.profile()
         spoken = one.corpus.kind in AUDIO_KINDS
-        amounts["data.utterances" if spoken else "data.text_lines"] += profile.get("utterances", 0)
-        amounts["data.hours"] += profile.get("hours", 0)
-        amounts["data.words"] += profile.get("words", 0)
-    for name in ("accepted_line_count", "rejected_line_count"):
-        counts = [getattr(one.entity.properties, name, None) for one in uploaded]
-        if all(count is not None for count in counts):
-            amounts[f"data.{name.removesuffix('_line_count')}_lines"] = float(sum(count or 0 for count in counts))
-    return amounts
-
-
-def _amount(one: Uploaded, logged_model_id: str | None, step: int) -> Measured:
-    """What of one data set could be used."""
-    properties = one.entity.properties
-    counts: dict[str, float | None] = {
-        "dataset.utterances": one.corpus.profile().get("utterances"),
-        "dataset.accepted_lines": properties.accepted_line_count if properties else None,
-        "dataset.rejected_lines": properties.rejected_line_count if properties else None,
-    }
-    return Measured(counts, logged_model_id, one.record, step)
+        sums["data.utterances" if spoken else "data.text_lines"] += profile.get("utterances", 0)
+        sums["data.hours"] += profile.get("hours", 0)
+        sums["data.words"] += profile.get("words", 0)
+    counted, lines = data_.lines([one.entity for one in uploaded])
+    parts = [
+        Measured(counts, logged_model_id, one.record, step)
+        for step, (one, counts) in enumerate(zip(uploaded, counted, strict=True))
+    ]
+    return [*parts, Measured(sums | lines, step=len(uploaded))]
 
 
 def _proof(model: CustomModel) -> str | None:

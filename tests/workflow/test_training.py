@@ -65,8 +65,9 @@ def test_a_training_is_a_run_a_logged_model_and_a_version(speech: SpeechClient, 
     (logged,) = mlflow.models()
     assert (logged.model_id, logged.status) == (trained.logged_model_id, LoggedModelStatus.READY)
     assert logged.tags[tags.MODEL_ID] == trained.model.id
-    (accepted,) = [metric for metric in logged.metrics or [] if metric.key == "dataset.accepted_lines"]
+    (accepted,) = [metric for metric in logged.metrics or [] if metric.key == "data.accepted_lines"]
     assert (accepted.value, accepted.dataset_name) == (4, "related-text")
+    assert not [name for name in run.data.metrics if name.startswith("dataset.")], "the run shows sums alone"
     version = mlflow.client.get_model_version("clinic", "1")
     assert (version.source, version.run_id) == (f"models:/{trained.logged_model_id}", trained.run_id)
     assert version.tags[tags.MODEL_ID] == trained.model.id
