@@ -36,7 +36,7 @@ A deployment is called as its registered model; there is one endpoint for each, 
   update  -m models:/clinic/3 --name clinic    the same on the endpoint that is there; without -m: what the registry says
   delete  --name clinic                        archive what is in Production and delete the endpoint
   list, get --name clinic                      what is served, by which endpoint
-  predict --name clinic -I in.json             transcripts; the first column holds paths or URLs of WAV files up to 60 s
+  predict --name clinic -I in.json             transcripts of WAV files up to 60 s, by path or URL: [{"audio": "call.wav"}]
 
 -C override="REASON"   serve it against what the gates say; the reason is recorded
 -C why="TEXT"          why; recorded in the promotion's run
