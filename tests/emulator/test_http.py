@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from speech_mlflow.emulator.app import create_app
+from speech_mlflow.emulator.app import MANAGEMENT, create_app
 from speech_mlflow.emulator.core import Emulator
 from speech_mlflow.emulator.options import Options
 from tests.emulator.conftest import create, error_of, id_of
@@ -47,6 +47,17 @@ def test_a_reader_may_read_and_not_write(service: RunningEmulator) -> None:
     url = f"{service.url}/speechtotext/projects?api-version=2025-10-15"
     assert service.web.get(url, headers=headers).status_code == 200
     gateway_error(service.web.post(url, headers=headers, json={"displayName": "x", "locale": "en-US"}), 403)
+
+
+def test_no_operation_answers_without_a_key_or_writes_for_a_reader(service: RunningEmulator) -> None:
+    some = "00000000-0000-0000-0000-000000000000"
+    for route in MANAGEMENT:
+        url = f"{service.url}/speechtotext{route.path.format(id=some, file=some)}?api-version=2025-10-15"
+        gateway_error(service.web.request(route.method, url), 401)
+        if route.method != "GET":
+            gateway_error(service.web.request(route.method, url, headers={"Authorization": "Bearer reader"}), 403)
+    for path in ("/health", "/speech/recognition/conversation/cognitiveservices/v1?language=en-US"):
+        gateway_error(service.web.request("GET" if path == "/health" else "POST", service.url + path), 401)
 
 
 @pytest.mark.parametrize(
