@@ -25,7 +25,8 @@ MAX_EXPANDED_IN_ALL = 50_000
 HIGHEST_LATIN = "\u00a1"
 """Related text of Latin locales may hold no character above this one, once quotes and dashes are plain."""
 _URI = re.compile(r"\b(?:https?|ftp)://|\bwww\.", re.IGNORECASE)
-_SPOKEN = re.compile(r"[^\W\d_]+(?:['.-]?[^\W\d_]+)*\.?(?: [^\W\d_]+(?:['.-]?[^\W\d_]+)*\.?)*")
+_SPOKEN_WORD = r"[^\W\d_]+(?:['.-][^\W\d_]+)*\.?"
+_SPOKEN = re.compile(rf"{_SPOKEN_WORD}(?: {_SPOKEN_WORD})*")
 
 
 @dataclass(frozen=True)

@@ -339,10 +339,11 @@ def test_text_of_another_encoding_fails(service: RunningEmulator) -> None:
 
 
 def test_pronunciations(service: RunningEmulator) -> None:
-    done = upload(service, "Pronunciation", "3CPO\tthree c p o\nC. N. T. K.\tc n t k\nno tab here\nx\t\nIEEE\ti 3 e\n")
-    assert (done["properties"]["acceptedLineCount"], done["properties"]["rejectedLineCount"]) == (2, 3)
+    lines = ["3CPO\tthree c p o", "C. N. T. K.\tc n t k", "no tab here", "x\t", "IEEE\ti 3 e", f"long\t{'very' * 20}long 2"]
+    done = upload(service, "Pronunciation", "\n".join([*lines, "o'clock\to-clock a. m."]))
+    assert (done["properties"]["acceptedLineCount"], done["properties"]["rejectedLineCount"]) == (3, 4)
     kinds = [error["errorKind"] for error in report_of(service, done)["errors"]]
-    assert kinds == ["MissingTab", "EmptyForm", "InvalidCharacters"]
+    assert kinds == ["MissingTab", "EmptyForm", "InvalidCharacters", "InvalidCharacters"]
     assert files_of(service, done)["pronunciation.txt"]["kind"] == "PronunciationData"
 
 
