@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -82,16 +83,24 @@ class App:
         return mlflow_options(self.settings)
 
     def reach_mlflow(self) -> None:
-        """TrackingError where no MLflow server takes connections: MLflow's own client says so after four minutes."""
+        """TrackingError where no MLflow server takes connections, or its database cannot be opened: MLflow itself tries for
+        minutes before it says so."""
+        from speech_mlflow.cli.checks import cannot_open
+
         for uri in dict.fromkeys((self.settings.tracking_uri, self.settings.registry_uri or self.settings.tracking_uri)):
-            reason = _not_connected(uri) if uri.startswith(("http://", "https://")) else None
-            if reason:
+            named = uri.startswith(("http://", "https://")) or re.match(
+                r"\w+(\+\w+)?://[^/]*:\d+/", uri
+            )  # or a database's port
+            if named and (reason := _not_connected(uri)):
                 from speech_mlflow.tracking.store import public
 
                 raise TrackingError(
                     f"the MLflow server {public(uri)} cannot be reached: {reason}",
                     hint="start the server, or correct --tracking-uri",
                 )
+            if reason := cannot_open(uri):
+                hint = "name a store that you may write to with --tracking-uri"
+                raise TrackingError(f"the MLflow store {uri} cannot be opened: {reason}", hint=hint)
 
     def project(self, speech: SpeechClient) -> str | None:
         """The id of the project named in the settings, made where it is missing; None where none is named."""

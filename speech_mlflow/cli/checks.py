@@ -160,6 +160,16 @@ def cannot_connect(url: str) -> str | None:
     return None
 
 
+def cannot_open(uri: str) -> str | None:
+    """Why the SQLite store ``uri`` cannot be opened; None where it can, or is to be made. Of any other store None."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    path = Path(uri[len("sqlite:///") :].partition("?")[0])
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return f"no permission to write {path}"
+    return None if writable(path.parent) else f"no permission to write to {path.parent.absolute()}"
+
+
 def writable(path: Path) -> bool:
     """Whether files can be made in ``path``, or it can be made itself."""
     while not path.exists() and path != path.parent:

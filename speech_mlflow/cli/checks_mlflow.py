@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speech_mlflow.cli.checks import Finding, cannot_connect
+from speech_mlflow.cli.checks import Finding, cannot_connect, cannot_open
 from speech_mlflow.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ def mlflow(settings: Settings) -> Iterable[Finding]:
     remote = uri.startswith(("http://", "https://"))
     if remote and (reason := cannot_connect(uri)):
         yield Finding("mlflow", "fail", f"{uri} cannot be reached: {reason}", "start the server, or correct --tracking-uri")
+        return
+    if reason := cannot_open(uri):
+        yield Finding(
+            "mlflow", "fail", f"{uri} cannot be opened: {reason}", "give a store that you may write to with --tracking-uri"
+        )
         return
     if uri.startswith("sqlite:///") and not Path(uri[len("sqlite:///") :]).exists():
         yield Finding("mlflow", "ok", f"{uri} will be made when it is first used; MLflow {_installed()}")

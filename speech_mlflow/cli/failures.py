@@ -78,15 +78,17 @@ def suggest(error: click.ClickException) -> click.ClickException:
 
 
 def _next_step(error: Exception) -> str:
-    from speech_mlflow.errors import DataError, EmulatorError, NotFoundError, ServiceError, SettingsError, TrackingError
+    from speech_mlflow import errors
 
-    if isinstance(error, NotFoundError):
+    if isinstance(error, errors.NotFoundError):
         return "`data list`, `models list`, `endpoints list` and `evaluations list` show what there is"
-    if isinstance(error, DataError):
+    if isinstance(error, errors.ScoringError):
+        return "mend what is named, and run it again"
+    if isinstance(error, errors.DataError):
         return "mend what is named, and run it again; `speech-mlflow data check` looks at whole data sets"
-    if isinstance(error, SettingsError):
+    if isinstance(error, errors.SettingsError):
         return "`speech-mlflow config show` shows the settings and where each came from"
-    if isinstance(error, (ServiceError, EmulatorError, TrackingError)):
+    if isinstance(error, (errors.ServiceError, errors.EmulatorError, errors.TrackingError)):
         return "`speech-mlflow doctor` looks for the cause; --debug shows the trace"
     return "run it again with --debug to see the trace"
 
@@ -108,6 +110,8 @@ def _foreign(error: Exception) -> tuple[str, str]:
     if mlflow is not None and isinstance(error, mlflow.MlflowException):
         text = re.sub(r"^MlflowException: API request to (\S+) failed with exception .*", r"MLflow does not answer: \1", text)
         return text, "this comes from MLflow: `speech-mlflow doctor` looks at its server and store"
+    if isinstance(error, ModuleNotFoundError):
+        return f"the Python package {error.name} is not installed", f"pip install {error.name}, or what provides it"
     if isinstance(error, OSError):
         if error.filename is not None and error.strerror:
             text = f"{error.filename}: {error.strerror}"

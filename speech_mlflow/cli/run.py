@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speech_mlflow.cli.app import App, command, fields, percent, table
-from speech_mlflow.errors import DataError, SpeechMlflowError
+from speech_mlflow.errors import DataError, GateError, SpeechMlflowError
 from speech_mlflow.settings import FILE
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SIGNS = {
     "new": "+",
     "open": "~",
     "later": "?",
-    "refused": "NO",
+    "refused": "x",
     "failed": "!",
     "skipped": "-",
     "kept": "=",
@@ -78,13 +78,22 @@ def run(
         if dry_run:
             outlooks = project.plan(until)
             app.emit([one.to_dict() for one in outlooks], lambda: _show_plan(outlooks))
-            failed = [one.stage for one in outlooks if one.state == "failed"]
-            context.exit(0 if not failed else DataError.exit_code if "data" in failed else 1)
+            context.exit(_code(outlooks))
         _ask(app, project, until, yes=yes)
         result = project.run(until)
     _write_summary(result, summary)
     app.emit(result.to_dict(), lambda: _show(result))
     context.exit(result.exit_code)
+
+
+def _code(outlooks: list[Outlook]) -> int:
+    """The exit code that a run would have, as far as that can be seen."""
+    states = {(one.stage, one.state) for one in outlooks}
+    if ("data", "failed") in states:
+        return DataError.exit_code
+    if any(state == "failed" for _, state in states):
+        return SpeechMlflowError.exit_code
+    return GateError.exit_code if ("gates", "refused") in states else 0
 
 
 def _ask(app: App, project: Project, until: Any, *, yes: bool) -> None:

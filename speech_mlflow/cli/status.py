@@ -78,12 +78,14 @@ def _show(found: list[Status], now: datetime) -> None:
         return
     table(
         ["kind", "name", "age", "in the service", "run", "goes on with"],
-        [
-            (one.kind, one.name, _age(_seconds(one, now)), one.service_status or "not there", one.run_id, one.next_step)
-            for one in found
-        ],
+        [(one.kind, one.name, _age(_seconds(one, now)), _at_service(one), one.run_id, one.next_step) for one in found],
         right=["age"],
     )
+
+
+def _at_service(one: Status) -> str:
+    """Where the service is with it; a pipeline is nothing that the service knows."""
+    return one.service_status or ("" if one.kind == "pipeline" else "not there")
 
 
 def _age(seconds: float | None) -> str:

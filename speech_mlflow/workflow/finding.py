@@ -80,7 +80,7 @@ def _on(named: _Named, data: str | None) -> _Named:
         return named
     runs = [run for run in named.runs if data in {*data_of_run(run), _content(run), run.data.tags.get(tags.FINGERPRINT)}]
     if not runs:
-        raise ScoringError(f"{named.reference} was not tested on {data}: {_listed(named)}")
+        raise ScoringError(f"{named.reference} was not tested on {data}, but on {_listed(named)}")
     return _Named(named.reference, runs, named.model_id, named.title)
 
 

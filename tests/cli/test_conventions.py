@@ -107,12 +107,23 @@ SHOWN = re.compile(r"error: .+\n  → .+\n")
 def test_an_mlflow_server_that_is_not_there_is_said_before_any_work_and_without_its_password(tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("good morning\n", "utf-8-sig")
-    where = ("--tracking-uri", f"http://me:{CANARY}@127.0.0.1:9", "--experiment", "e")
-    for command in (("models", "list"), ("train", str(words), "--name", "m")):
-        said = run(*command, *where, cwd=tmp_path, code=1).stderr
+    server, database = f"http://me:{CANARY}@127.0.0.1:9", f"postgresql+psycopg2://me:{CANARY}@127.0.0.1:9/mlflow"
+    for uri, command in ((database, ("models", "list")), (server, ("train", str(words), "--name", "m"))):
+        said = run(*command, "--tracking-uri", uri, cwd=tmp_path, code=1).stderr
         assert SHOWN.fullmatch(said)
-        assert "http://127.0.0.1:9 cannot be reached: 127.0.0.1:9: Connection refused" in said
+        assert "cannot be reached: 127.0.0.1:9: Connection refused" in said
         assert CANARY not in said
+
+
+def test_a_store_that_cannot_be_written_is_said_at_once_and_by_doctor(tmp_path: Path) -> None:
+    there = tmp_path / "file"
+    there.write_text("no folder")
+    uri = f"sqlite:///{there / 'mlflow.db'}"  # nobody, root included, makes a file below a file
+    assert SHOWN.fullmatch(said := run("models", "list", "--tracking-uri", uri, cwd=tmp_path, code=1).stderr)
+    assert "no permission to write" in said
+    assert re.search(
+        r"^fail  mlflow .* cannot be opened", run("doctor", "--tracking-uri", uri, cwd=tmp_path, code=1).stdout, re.M
+    )
 
 
 def test_a_credential_that_is_missing_is_one_line_and_not_a_page_about_each_way_to_sign_in(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_several_test_sets_and_data_that_the_service_has_already(folder: Folder,
     assert len(folder.runs("train")) == 1, "the same data make the same model, whatever it is registered as"
 
 
-def test_a_gate_that_says_no_stops_the_promotion_with_its_numbers(folder: Folder) -> None:
+def test_a_gate_that_says_no_stops_the_promotion_with_its_numbers(folder: Folder, emulator: RunningEmulator) -> None:
     folder.declare(ONE_MODEL.replace("compare = false", "max_wer = 0.01"))
     result = folder.run()
     assert (result.exit_code, folder.served()) == (4, None)
@@ -152,6 +152,11 @@ def test_a_gate_that_says_no_stops_the_promotion_with_its_numbers(folder: Folder
     assert folder.client.get_model_version("clinic", "1").current_stage == "None"
     again = folder.run()
     assert (again.exit_code, again.changed) == (4, False)
+    environ = {"SPEECH_MLFLOW_STATE_DIR": str(emulator.state_dir)}
+    file = str(folder.path / "speech-mlflow.toml")
+    shown = CliRunner().invoke(cli, ["run", file, "--dry-run"], env=environ, catch_exceptions=False)
+    assert shown.exit_code == 4, "as a run would"
+    assert "x gates   clinic: gate max_wer" in shown.stdout
 
 
 def test_bad_data_and_a_lost_base_model_are_named_and_stop_only_what_needs_them(folder: Folder) -> None:
