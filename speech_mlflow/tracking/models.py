@@ -19,6 +19,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from speech_mlflow.service.entities import BaseModel, CustomModel
 from speech_mlflow.tracking import tags, values
 from speech_mlflow.tracking.refusal import delete, no_such_api
+from speech_mlflow.tracking.runs import DESCRIPTION
 from speech_mlflow.tracking.store import Store, public, write
 
 EXTERNAL = "mlflow.model.isExternal"
@@ -99,7 +100,7 @@ def ensure(store: Store, entity: BaseModel | CustomModel, *, resource: str) -> s
         store,
         name=("base-" if is_base else "") + (entity.display_name or entity.id),
         run_id=None,
-        model_tags={**describe(entity, resource), EXTERNAL: "true"},
+        model_tags={**describe(entity, resource), EXTERNAL: "true", DESCRIPTION: entity.description},
         params={"locale": entity.locale, "base": is_base},
     )
     if created is not None:

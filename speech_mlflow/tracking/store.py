@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote
 
 import mlflow
 from mlflow import MlflowClient
@@ -189,5 +190,5 @@ def _beside(tracking_uri: str, experiment: str) -> str | None:
     """The folder of artifacts beside a SQLite database. MLflow's own default depends on the working directory."""
     if not tracking_uri.startswith("sqlite:///"):
         return None
-    folder = Path(tracking_uri[len("sqlite:///") :]).parent / ARTIFACTS
+    folder = Path(unquote(tracking_uri[len("sqlite:///") :])).parent / ARTIFACTS  # MLflow writes its own default with %20
     return (folder / experiment.replace("/", "_")).as_uri()

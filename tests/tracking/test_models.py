@@ -21,7 +21,9 @@ def store(mlflow_store: MlflowStore) -> Store:
 
 
 def base(id_: str = "b1") -> BaseModel:
-    return BaseModel.model_validate({"self": SELF.format("base/" + id_), "displayName": "20250101", "locale": "en-US"})
+    return BaseModel.model_validate(
+        {"self": SELF.format("base/" + id_), "displayName": "20250101", "locale": "en-US", "description": "Of 2025."}
+    )
 
 
 def custom(id_: str = "c1") -> CustomModel:
@@ -77,6 +79,7 @@ def test_a_base_model_has_one_logged_model_per_resource(store: Store) -> None:
     logged = store.client.get_logged_model(first)
     assert logged.name == "base-20250101"
     assert logged.tags[models.EXTERNAL] == "true"
+    assert logged.tags["mlflow.note.content"] == "Of 2025."
     assert logged.tags[tags.BASE_MODEL_ID] == logged.tags[tags.MODEL_ID] == "b1"
 
 

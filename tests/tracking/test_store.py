@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from urllib.parse import quote
 
 import mlflow
 import pytest
@@ -76,3 +77,19 @@ def test_a_broken_settings_file_does_not_matter_where_the_store_is_named(
     assert open_store(mlflow_store.uri, experiment="speech").experiment_id
     with pytest.raises(SettingsError):
         open_store()
+
+
+def test_artifacts_lie_beside_the_database_of_a_folder_with_a_space(
+    mlflow_store: MlflowStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my größte project"
+    folder.mkdir()
+    shutil.copyfile(mlflow_store.database, folder / "mlflow.db")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    quoted = f"sqlite:///{quote(str(folder / 'mlflow.db'))}"  # as MLflow writes its own default
+    for uri in (quoted, "sqlite:///mlflow.db"):
+        store = open_store(uri, experiment=f"by {uri[-30:]}")
+        run = store.client.create_run(store.experiment_id)
+        store.client.log_text(run.info.run_id, "x", "a.txt")
+    assert len(list((folder / "mlartifacts").rglob("a.txt"))) == 2
