@@ -161,8 +161,9 @@ class ApiError(ServiceError):
 
     @property
     def retryable(self) -> bool:  # type: ignore[override]
-        """Whether the same request may succeed later without a change."""
-        return self.status in {408, 429, 500, 502, 503, 504}
+        """Whether the same request may succeed later without a change. A success that cannot be read is the page of something in
+        between, which passes."""
+        return self.status < 400 or self.status in {408, 429, 500, 502, 503, 504}
 
     def __str__(self) -> str:
         words = "/".join(word for word in (self.code, self.inner_code) if word and word != str(self.status))

@@ -120,6 +120,12 @@ def test_an_outage_of_some_minutes_is_survived(speech: SpeechClient, server: Scr
     assert speech.wait(entity(server)).status == "Succeeded"
 
 
+def test_a_page_of_something_in_between_does_not_end_a_wait(speech: SpeechClient, server: ScriptedServer) -> None:
+    page = Reply(200, b"<html>Sign in to the network</html>", {"Content-Type": "text/html"})
+    server.script(Reply(200, dataset(server, "Running")), page, Reply(200, dataset(server, "Succeeded")))
+    assert speech.wait(entity(server)).status == "Succeeded"
+
+
 def test_an_outage_that_does_not_end_is_an_error(speech: SpeechClient, server: ScriptedServer, clock: JumpingClock) -> None:
     server.script(Reply(200, dataset(server, "Running")), Reply(reset=True))
     with pytest.raises(TransportError):
