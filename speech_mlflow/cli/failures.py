@@ -82,6 +82,8 @@ def _next_step(error: Exception) -> str:
 
     if isinstance(error, errors.NotFoundError):
         return "`data list`, `models list`, `endpoints list` and `evaluations list` show what there is"
+    if isinstance(error, errors.BadRequestError):
+        return "the service does not take this: change what is named"
     if isinstance(error, errors.ScoringError):
         return "mend what is named, and run it again"
     if isinstance(error, errors.DataError):

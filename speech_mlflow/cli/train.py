@@ -81,5 +81,5 @@ def _show(result: TrainResult) -> None:
     if not result.done:
         click.echo("training goes on in the service; run the same command again to pick it up")
     elif result.reused:
-        click.echo("the same was trained before; nothing was done (--force trains again)")
+        click.echo("the same was trained before; nothing was trained (--force trains again)")
     fields({name: value for name, value in _document(result).items() if name != "reused"})

@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel
 from mlflow.exceptions import MlflowException
 
-from speech_mlflow.errors import TrackingError
+from speech_mlflow.errors import SettingsError, TrackingError
 from speech_mlflow.tracking import models, tags, values
 from speech_mlflow.tracking.refusal import delete, no_such_api
 from speech_mlflow.tracking.store import Store, already_exists, is_missing, quoted, write
@@ -61,6 +61,16 @@ def set_stage(client: MlflowClient, name: str, version: str, stage: str, *, arch
             hint='promote by the alias `production`: trigger = "alias" in speech-mlflow.toml, or SPEECH_MLFLOW_TRIGGER=alias',
         ) from error
     return moved
+
+
+def check_name(name: str | None) -> None:
+    """SettingsError where a registered model cannot have this name: said before anything is done that costs. None is no name."""
+    if name is None:
+        return
+    if not name.strip():
+        raise SettingsError("a registered model needs a name")
+    if "/" in name or ":" in name:
+        raise SettingsError(f"{name!r} is no name for a registered model: MLflow takes no / and no :", hint="use - or _")
 
 
 def ensure_registered_model(client: MlflowClient, name: str, *, locale: str | None = None) -> RegisteredModel:

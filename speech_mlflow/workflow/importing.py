@@ -23,7 +23,7 @@ from speech_mlflow.scoring import get_normalizer
 from speech_mlflow.scoring.evaluators import evaluators
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.service.entities import API_VERSION, BaseModel, CustomModel, Dataset, Evaluation
-from speech_mlflow.tracking import models, runs, tags, values
+from speech_mlflow.tracking import models, registry, runs, tags, values
 from speech_mlflow.tracking.runs import Begun, Measured, Work
 from speech_mlflow.tracking.store import Store, open_store
 from speech_mlflow.workflow import choosing, existing, finishing, recording, registering
@@ -72,6 +72,7 @@ def import_existing(
 
     The data sets are read, so that they are known by their content: the same content is the same data set, however it came here.
     """
+    registry.check_name(registered_model)
     store = open_store(tracking_uri, registry_uri, experiment, artifact_location=artifact_location)
     there = existing.scope(speech, models=models, project=project)
     known = existing.known(store, speech.resource)

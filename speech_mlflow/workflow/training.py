@@ -14,7 +14,7 @@ from speech_mlflow.progress import Progress
 from speech_mlflow.service import SpeechClient, filters
 from speech_mlflow.service.choose import choose_base_model
 from speech_mlflow.service.entities import API_VERSION, BaseModel, CustomModel, by_age
-from speech_mlflow.tracking import models, runs, tags
+from speech_mlflow.tracking import models, registry, runs, tags
 from speech_mlflow.tracking.refusal import explained
 from speech_mlflow.tracking.runs import Begun, Measured, Work
 from speech_mlflow.tracking.store import Store, open_store
@@ -109,9 +109,11 @@ def train(
     the service's choice; ``project`` is the id of a project. With ``wait=False`` the training is begun and left to the service;
     the same call, or :func:`speech_mlflow.workflow.wait`, finishes the run later.
 
-    Raises CorpusError with everything that is wrong with the data, OperationFailedError where the service cannot train (the run
-    is then marked failed), WaitTimeoutError and TransportError with the run left open to be gone on with.
+    Raises SettingsError where a registered model cannot have that name, CorpusError with everything that is wrong with the data,
+    OperationFailedError where the service cannot train (the run is then marked failed), WaitTimeoutError and TransportError with
+    the run left open to be gone on with.
     """
+    registry.check_name(registered_model)
     store = open_store(tracking_uri, registry_uri, experiment, artifact_location=artifact_location)
     corpora = data_.read_all(data, locale=locale, speech=speech, purpose="training")
     base = _base_model(speech, base_model, locale, corpora)

@@ -9,7 +9,7 @@ from mlflow.entities import LoggedModelStatus
 
 from speech_mlflow import workflow
 from speech_mlflow.corpus import Corpus, read_corpus
-from speech_mlflow.errors import BadRequestError, CorpusError, DataError
+from speech_mlflow.errors import BadRequestError, CorpusError, DataError, SettingsError
 from speech_mlflow.service import SpeechClient, filters
 from speech_mlflow.service.entities import BaseModel, CustomModel
 from speech_mlflow.tracking import models, tags
@@ -175,6 +175,18 @@ def test_bad_data_is_named_before_anything_is_made(speech: SpeechClient, tmp_pat
     with pytest.raises(DataError, match="no data was given"):
         workflow.train(speech, name="bad", data=[], **mlflow.where)
     assert mlflow.runs() == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "x:y", " "])
+def test_a_name_that_no_registered_model_can_have_is_refused_before_anything_is_made(
+    name: str, speech: SpeechClient, text: Path, mlflow: Mlflow
+) -> None:
+    with pytest.raises(SettingsError, match="registered model"):
+        workflow.train(speech, name="named", data=[text], registered_model=name, weight_percent=61, **mlflow.where)
+    with pytest.raises(SettingsError, match="registered model"):
+        workflow.import_existing(speech, registered_model=name, **mlflow.where)
+    assert mlflow.client.get_experiment_by_name(mlflow.experiment) is None
+    assert named(speech, "named") == []
 
 
 def test_data_of_another_locale_is_refused(speech: SpeechClient, testing: Corpus, mlflow: Mlflow) -> None:
