@@ -303,6 +303,7 @@ class Controller:
                 self._say(about, *news, plan=made)
         elif applied.result == "served" and made.writes and made.observed.published_version == made.desired.version:
             reason = next(step.reason for step in made.steps if step.action in {"create", "update"})
+            self._said.pop(about, None)  # the same again is another one
             self._say(about, "drift", f"{reason}; mended", plan=made)
 
     def _news(self, about: str, made: Plan) -> bool:

@@ -76,6 +76,11 @@ class Observed:
         """Whether the endpoint was published to clients by an earlier promotion."""
         return self.endpoint is not None and self.endpoint.id == self.published_endpoint
 
+    @property
+    def unmarked(self) -> bool:
+        """Whether the endpoint that an earlier promotion published is there, and somebody took our mark off it."""
+        return self.published_version is not None and self.published_endpoint in {one.id for one in self.foreign}
+
 
 class Endpoints:
     """All endpoints of a resource, by what they are looked for."""

@@ -181,6 +181,11 @@ def _obstacles(
     hold = hold_of(version, model, target, observed)
     if hold:
         found.append(f"{who} is held back: {hold}")
+    if observed.unmarked and observed.endpoint is None:
+        found.append(
+            f"endpoint {observed.published_endpoint}, which serves version {observed.published_version}, does not carry our mark "
+            "any more, and another one would have another id: declare it as endpoint_id to go on with it"
+        )
     if target.endpoint_id is not None and observed.endpoint is None:
         found.append(f"the declared endpoint {target.endpoint_id} does not exist")
     locale = version.tags.get(tags.LOCALE)

@@ -90,6 +90,8 @@ def test_drift_is_found_without_any_change_in_the_registry(world: World) -> None
         until(lambda: world.events[-1].kind == "idle")
         world.speech.wait(world.speech.endpoints.update(endpoint_id, model=world.models[2]))
         until(told(world, "drift"))
+        world.speech.wait(world.speech.endpoints.update(endpoint_id, model=world.models[2]))
+        until(told(world, "drift", 2))  # the same again, whether or not anybody saw it at rest in between
         until(lambda: world.events[-1].kind == "idle")
     versions_served(world, "1")
 

@@ -332,6 +332,19 @@ def test_a_model_changed_by_hand_is_put_back(world: World) -> None:
     versions_served(world, "1")
 
 
+def test_an_endpoint_whose_mark_was_taken_off_is_neither_written_nor_replaced(world: World) -> None:
+    endpoint_id = served(world, "1")
+    world.speech.endpoints.update(endpoint_id, custom_properties={"owner": "somebody"})
+    world.move("2")
+    applied = world.apply()
+    assert applied.result == "blocked"
+    assert f"endpoint {endpoint_id}, which serves version 1, does not carry our mark any more" in applied.reason
+    assert [one.id for one in world.speech.endpoints.list()] == [endpoint_id]
+    assert world.hears(endpoint_id) == 0
+    assert world.apply(target=Target(endpoint_id=endpoint_id)).result == "served"
+    versions_served(world, "2")
+
+
 @pytest.mark.slow
 def test_a_deleted_endpoint_is_made_again(world: World) -> None:
     endpoint_id = served(world, "1")
