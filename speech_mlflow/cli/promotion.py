@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CHANGES_PENDING = 5
 COSTS = "Hosting an endpoint"
+NOTHING = "no speech models are registered: `speech-mlflow train` makes one"
 yes_option = click.option("--yes", is_flag=True, help="Do not ask before something that costs money.")
 because = click.option("--because", metavar="TEXT", default="", help="Why; recorded in the promotion's run.")
 
@@ -112,7 +113,7 @@ def plan(context: click.Context, app: App, models: tuple[str, ...], exit_code: b
     everything = [each for one, parts in zip(plans, elsewhere, strict=True) for each in (one, *parts)]
     app.emit(
         documents[0] if len(models) == 1 else documents,
-        lambda: click.echo("\n\n".join(one.render() for one in everything) or "no speech models are registered"),
+        lambda: click.echo("\n\n".join(one.render() for one in everything) or NOTHING),
     )
     if exit_code and any(one.changes for one in everything):
         context.exit(CHANGES_PENDING)
@@ -197,6 +198,8 @@ def watch(app: App, models: tuple[str, ...], until_idle: bool, listen: str | Non
             stop.set()
 
     speech, client = app.speech(), app.mlflow(patient=True)
+    if not app.json and not until_idle:
+        click.echo(f"watching the registry, every {app.settings.poll_seconds:g} s; Ctrl-C ends it", err=True)
     with app.progress() as progress, ExitStack() as stack:
         run(
             speech,
@@ -224,24 +227,26 @@ def history(app: App, model: str) -> None:
     from speech_mlflow.promotion import usecases
 
     past = usecases.history(app.mlflow(), model)
+    rows = [
+        (
+            f"{one.started:%Y-%m-%d %H:%M:%S}",
+            one.version,
+            one.previous_version,
+            one.result,
+            one.who,
+            one.why,
+            f"{one.seconds:.1f}" if one.seconds is not None else "",
+            one.run_id,
+        )
+        for one in past
+    ]
+    columns = ["when", "version", "before", "result", "who", "why", "seconds", "run"]
     app.emit(
         [one.to_dict() for one in past],
-        lambda: table(
-            ["when", "version", "before", "result", "who", "why", "seconds", "run"],
-            [
-                (
-                    f"{one.started:%Y-%m-%d %H:%M:%S}",
-                    one.version,
-                    one.previous_version,
-                    one.result,
-                    one.who,
-                    one.why,
-                    f"{one.seconds:.1f}" if one.seconds is not None else "",
-                    one.run_id,
-                )
-                for one in past
-            ],
-            right=["version", "before", "seconds"],
+        lambda: (
+            table(columns, rows, right=["version", "before", "seconds"])
+            if rows
+            else click.echo(f"no promotions of {model}: `speech-mlflow promote {model}/VERSION` makes one")
         ),
     )
 
@@ -298,7 +303,7 @@ def _read_plan(path: Path) -> dict[str, object]:
         document = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError) as error:
         raise PromotionError(f"{path} is no plan: {error}", hint="write one with `plan MODEL --json`") from error
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or not {"id", "registered_model", "changes"} <= set(document):
         raise PromotionError(f"{path} is not the plan of one model", hint="write one with `plan MODEL --json`")
     return document
 
@@ -312,6 +317,8 @@ def _name_and_version(text: str) -> tuple[str, str]:
 
 def _report(app: App, applied: list[Applied], elsewhere: list[Elsewhere], failed: Sequence[str] = ()) -> None:
     def human() -> None:
+        if not applied and not failed:
+            click.echo(NOTHING)
         for one in applied:
             click.echo(f"{one.plan.name}: {one.result}, {one.reason}")
             fields({"  endpoint": one.endpoint_id, "  run": one.run_id})

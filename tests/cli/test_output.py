@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from speech_mlflow.errors import PromotionError
 from tests.cli.test_cli import run
-from tests.cli.tools import in_terminal, on_terminal
+from tests.cli.tools import answer, in_terminal, invoke, on_terminal, where
+from tests.fixtures.emulator import RunningEmulator
+from tests.fixtures.mlflow import MlflowStore
 
 ODD = "run [v2] :smile: [/x]"
 
@@ -47,3 +50,27 @@ def test_a_row_in_a_pipe_is_one_line_and_on_a_narrow_terminal_a_block(transcript
     narrow = in_terminal("score", *transcripts, "--name", "y" * 50, cwd=tmp_path, COLUMNS="60").splitlines()
     assert [line.split() for line in narrow if "y" * 50 in line] == [["model", "y" * 50]]
     assert ["words", "3"] in [line.split() for line in narrow]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plan"], "no speech models are registered"),
+        (["apply"], "no speech models are registered"),
+        (["history", "nope"], "no promotions of nope"),
+        (["models", "list"], "no registered versions yet"),
+        (["models", "base", "--locale", "xx-YY"], "there is no base model for xx-YY"),
+    ],
+)
+def test_nothing_is_said_in_words_and_is_an_empty_list_in_json(
+    arguments: list[str], said: str, emulator: RunningEmulator, mlflow_store: MlflowStore
+) -> None:
+    environ = where(emulator.state_dir, mlflow_store.uri)
+    assert invoke(*arguments, **environ).stdout.startswith(said)
+    assert answer(*arguments, **environ) == []
+
+
+def test_what_is_no_plan_is_told_from_a_plan(tmp_path: Path, emulator: RunningEmulator, mlflow_store: MlflowStore) -> None:
+    (tmp_path / "plan.json").write_text("{}")
+    with pytest.raises(PromotionError, match="is not the plan of one model"):
+        invoke("apply", "--plan", str(tmp_path / "plan.json"), **where(emulator.state_dir, mlflow_store.uri))
