@@ -35,13 +35,14 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 SETTINGS_OPTIONS = {
-    "--endpoint": "URL of the speech resource (default: the offline service).",
-    "--tracking-uri": "MLflow tracking server or store.",
-    "--experiment": "MLflow experiment.",
-    "--project": "Project that entities are put in.",
-    "--locale": "Locale of data and models.",
-    "--state-dir": "State of the offline service.",
+    "--endpoint": ("URL", "URL of the speech resource (default: the offline service)."),
+    "--tracking-uri": ("URI", "MLflow tracking server or store."),
+    "--experiment": ("NAME", "MLflow experiment."),
+    "--project": ("NAME", "Project that entities are put in."),
+    "--locale": ("LOCALE", "Locale of data and models."),
+    "--state-dir": ("DIR", "State of the offline service."),
 }
+"""What each takes, and what it is for."""
 
 
 UNBOUNDED = 100_000
@@ -203,8 +204,9 @@ def command(function: F) -> F:
         finally:
             app.close()
 
-    for option, text in reversed(SETTINGS_OPTIONS.items()):
-        wrapper = click.option(option, help=text, metavar="")(wrapper)
+    for option, (takes, text) in reversed(SETTINGS_OPTIONS.items()):
+        kind = click.Path(file_okay=False) if takes == "DIR" else None  # a shell completes it
+        wrapper = click.option(option, help=text, metavar=takes, type=kind)(wrapper)
     wrapper = of_run(wrapper)
     return click.option("--json", is_flag=True, help="Print one JSON document and nothing else.")(wrapper)  # type: ignore[return-value]
 

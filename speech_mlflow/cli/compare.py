@@ -26,8 +26,10 @@ GROUPS = 50
 @click.option("--normalizer", help="Score the stored transcripts under another normaliser, by locale or name.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report to this file.")
 @click.option("--show", default=5, show_default=True, type=click.IntRange(0), help="How many changed utterances to print.")
-@click.option("--resamples", default=10_000, show_default=True, type=click.IntRange(100), help="Of the bootstrap.")
-@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option(
+    "--resamples", default=10_000, show_default=True, type=click.IntRange(100), help="Resamples behind intervals and p values."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the resampling.")
 @command
 def compare(
     app: App,

@@ -31,10 +31,10 @@ def init(app: App, directory: Path, example: bool, force: bool) -> None:
     speech-mlflow init clinic --example && cd clinic && speech-mlflow run
     """
     file, schema, data = directory / FILE, directory / SCHEMA, directory / "data"
-    there = [path for path in (file, *([data] if example else [])) if path.exists()]
+    there = [path for path in (file, schema, *([data] if example else [])) if path.exists()]
     if there and not force:
         raise SettingsError(
-            f"{' and '.join(map(str, there))} {'exist' if len(there) > 1 else 'exists'} already; nothing was written",
+            f"{', '.join(map(str, there))} {'exist' if len(there) > 1 else 'exists'} already; nothing was written",
             hint="name another directory, or overwrite with --force",
         )
     directory.mkdir(parents=True, exist_ok=True)

@@ -41,8 +41,10 @@ COUNTS = ("substitutions", "deletions", "insertions", "errors", "words")
     "--table", "table_file", type=click.Path(dir_okay=False, path_type=Path), help="Write utterances to a .csv or .jsonl."
 )
 @click.option("--stream", is_flag=True, help="Read both files in step, in bounded memory; they must be in the same order.")
-@click.option("--resamples", default=10_000, show_default=True, type=click.IntRange(100), help="Of the bootstrap.")
-@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option(
+    "--resamples", default=10_000, show_default=True, type=click.IntRange(100), help="Resamples behind intervals and p values."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the resampling.")
 @command
 def score(
     app: App,

@@ -44,6 +44,11 @@ def test_every_option_is_explained(name: str) -> None:
     assert silent == []
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_an_option_that_takes_a_value_shows_so(name: str) -> None:
+    assert [option for option, known in options(ALL[name]).items() if not known.is_flag and known.metavar == ""] == []
+
+
 @pytest.mark.parametrize("name", sorted(GROUPS))
 def test_no_summary_in_the_list_of_a_group_is_cut_off(name: str) -> None:
     shown = ALL[name].get_help(click.Context(ALL[name], info_name=f"speech-mlflow {name}"))
