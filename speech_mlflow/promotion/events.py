@@ -10,19 +10,21 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from speech_mlflow.plugins import call, plugin_manager
-from speech_mlflow.promotion.patience import within
 
 if TYPE_CHECKING:
     import pluggy
 
 PLUGIN_SECONDS = 4.0
 """How long a plugin may take over an event; one that takes longer goes on by itself, and nobody waits for it."""
+MOST_WAITING = 1000
+"""So many events wait for a plugin that hangs, before the oldest are lost."""
 
 EventKind = Literal[
     "served",
@@ -77,27 +79,50 @@ def notify(event: PromotionEvent, *, manager: pluggy.PluginManager | None = None
     """Tell every plugin, and the caller."""
     manager = plugin_manager() if manager is None else manager
     for implementation in manager.hook.promotion_event.get_hookimpls():
-        try:
-            _tell(implementation, event)
-        except Exception as error:  # a plugin may raise anything
-            log.warning("plugin %s failed in promotion_event: %s: %s", implementation.plugin_name, type(error).__name__, error)
+        _listeners.setdefault(implementation, _Listener(implementation)).tell(event)
     if on_event is not None:
         on_event(event)
 
 
-_at_work: dict[pluggy.HookImpl, threading.Lock] = {}
+class _Listener:
+    """One plugin's implementation, which hears one event after the other, in a thread that ends when there are no more."""
+
+    def __init__(self, implementation: pluggy.HookImpl) -> None:
+        self._implementation = implementation
+        self._waiting: deque[tuple[PromotionEvent, threading.Event]] = deque()
+        self._lock = threading.Lock()
+        self._at_work = self._hangs = False
+
+    def tell(self, event: PromotionEvent) -> None:
+        """Wait until it was told, though not for long, and once: one that hangs hears the event when it has done with others."""
+        done = threading.Event()
+        with self._lock:
+            if len(self._waiting) == MOST_WAITING:
+                lost, _ = self._waiting.popleft()
+                log.warning("plugin %s hangs, and is not told: %s", self._implementation.plugin_name, lost.reason)
+            self._waiting.append((event, done))
+            if not self._at_work:
+                self._at_work = True
+                threading.Thread(target=self._run, name="plugin", daemon=True).start()
+        if not self._hangs and not done.wait(PLUGIN_SECONDS):
+            self._hangs = True
+            name, seconds = self._implementation.plugin_name, PLUGIN_SECONDS
+            log.warning("plugin %s has not done with promotion_event after %g s: nobody waits for it", name, seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._at_work = False
+                    return
+                event, done = self._waiting.popleft()
+            try:
+                call(self._implementation, event)
+            except BaseException as error:  # a plugin may raise anything
+                name, kind = self._implementation.plugin_name, type(error).__name__
+                log.warning("plugin %s failed in promotion_event: %s: %s", name, kind, error)
+            self._hangs = False
+            done.set()
 
 
-def _tell(implementation: pluggy.HookImpl, event: PromotionEvent) -> None:
-    """Tell one plugin, one event at a time. While it hangs in an earlier one it is told no other: no threads pile up."""
-    at_work = _at_work.setdefault(implementation, threading.Lock())
-    if not at_work.acquire(timeout=PLUGIN_SECONDS):
-        raise TimeoutError("it has not done with an earlier event")
-
-    def tell() -> None:
-        try:
-            call(implementation, event)
-        finally:
-            at_work.release()
-
-    within(PLUGIN_SECONDS, tell)
+_listeners: dict[pluggy.HookImpl, _Listener] = {}
