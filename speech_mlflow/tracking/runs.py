@@ -28,7 +28,10 @@ PARENT_RUN = "mlflow.parentRunId"
 DESCRIPTION = "mlflow.note.content"
 OPEN = frozenset({"RUNNING", "SCHEDULED"})
 SETTLE_SECONDS = 0.5
-"""How long after its creation a run may win a race for its key; see :func:`settle`."""
+SETTLE_LATENCIES = 2
+"""How long after it was begun work may win a race for its key, or as many times what MLflow took for it; see :func:`settle`."""
+YOUNG_SECONDS = 60
+"""How old a run may be for whoever began it to be just about to ask the service, too."""
 
 log_ = logging.getLogger(__name__)
 
@@ -54,6 +57,10 @@ class Begun:
 
     run: Run
     state: Literal["new", "resumed", "finished"]
+    since: float = 0.0
+    """When MLflow had answered, by ``time.monotonic()``."""
+    pause: float = 0.0
+    """Seconds from then until it can be told which of several goes on."""
 
     @property
     def id(self) -> str:
@@ -103,6 +110,7 @@ def begin(store: Store, work: Work, *, force: bool = False, again: bool = False,
     ``again`` does what is finished once more, in a new run, or in the one that is at work on just that. ``force`` always makes
     a new one. Runs whose id is in ``without`` do not count: what they made is gone.
     """
+    before = time.monotonic()
     runs = find(store, work.kind, work.key)
     left_out = set(without)
     if not force:
@@ -112,8 +120,9 @@ def begin(store: Store, work: Work, *, force: bool = False, again: bool = False,
             return Begun(finished[-1], "finished")
         at_work = [run for run in usable if run.info.status in OPEN]
         if at_work:
-            return Begun(at_work[0], "resumed")
-    return Begun(_create(store, work, 1 + max((attempt_of(run) for run in runs), default=0)), "new")
+            return Begun(at_work[0], "resumed", *_settling(before))
+    run = _create(store, work, 1 + max((attempt_of(run) for run in runs), default=0))
+    return Begun(run, "new", *_settling(before))
 
 
 def start(store: Store, work: Work) -> Begun:
@@ -126,14 +135,16 @@ def settle(store: Store, begun: Begun) -> Begun:
     marked as killed by a user who may not delete.
 
     Called just before the service is asked for something that costs. MLflow has no unique key for runs: a run counts as
-    visible to everybody after ``SETTLE_SECONDS``, which bounds the race but does not prove it away where clocks differ; the
-    service is therefore asked for the entity by its name before it is made.
+    visible to everybody after ``SETTLE_SECONDS``, longer where MLflow is slow, which bounds the race but does not prove it away;
+    the service is therefore asked for the entity by its name before it is made. Who goes on with a run that another process
+    began a moment ago lets that one be first.
     """
-    if begun.state != "new":
+    if begun.state == "finished":
         return begun
-    age = time.time() - begun.run.info.start_time / 1000
-    if 0 <= age < SETTLE_SECONDS:
-        time.sleep(SETTLE_SECONDS - age)
+    if begun.state == "new" or time.time() - begun.run.info.start_time / 1000 < YOUNG_SECONDS:
+        time.sleep(max(0.0, begun.since + begun.pause - time.monotonic()))
+    if begun.state == "resumed":
+        return begun
     attempt = begun.attempt
     rivals = find(store, begun.run.data.tags[tags.KIND], begun.run.data.tags[tags.KEY])
     rivals = [run for run in rivals if run.info.status in OPEN and attempt_of(run) == attempt]
@@ -141,6 +152,7 @@ def settle(store: Store, begun: Begun) -> Begun:
         return begun
     log_.info("another process began the same work first; run %s gives way to %s", begun.id, rivals[0].info.run_id)
     delete(lambda: store.client.delete_run(begun.id), instead=lambda: finish(store, begun.id, "KILLED"))
+    time.sleep(begun.pause)  # the other one is about to ask the service: it is to find what that one makes
     return Begun(rivals[0], "resumed")
 
 
@@ -227,6 +239,11 @@ def finish(
     """
     ended = int(time.time() * 1000) if at is None else at
     store.client._tracking_client.store.update_run_info(run_id, RunStatus.from_string(status), ended, None)
+
+
+def _settling(before: float) -> tuple[float, float]:
+    now = time.monotonic()
+    return now, max(SETTLE_SECONDS, SETTLE_LATENCIES * (now - before))
 
 
 def _create(store: Store, work: Work, attempt: int) -> Run:

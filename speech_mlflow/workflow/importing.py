@@ -8,7 +8,6 @@ service, and what MLflow knows already is left as it is: a second import makes n
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -112,8 +111,6 @@ class _Importing:
     def _begin(self, entities: Sequence[CustomModel | Evaluation]) -> list[tuple[CustomModel | Evaluation, Begun]]:
         """A run for each; of two imports at once, one goes on with each."""
         begun = [(entity, runs.begin(self._store, _work(self._speech, entity))) for entity in entities]
-        if any(run.state == "new" for _, run in begun):
-            time.sleep(runs.SETTLE_SECONDS)  # these runs lie in the past, which settle() would take for long visible
         return [(entity, runs.settle(self._store, run)) for entity, run in begun]
 
     def _ordered(

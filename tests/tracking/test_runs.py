@@ -100,6 +100,19 @@ def test_a_new_run_waits_until_everybody_could_see_it(store: Store) -> None:
     assert time.time() - begun.run.info.start_time / 1000 >= runs.SETTLE_SECONDS
 
 
+def test_who_goes_on_with_a_young_run_lets_its_maker_be_first(store: Store) -> None:
+    """Two processes that begin the same a moment apart would both find nothing at the service, and both train."""
+    first = runs.begin(store, work())
+    started = time.monotonic()
+    second = runs.begin(store, work())
+    assert runs.settle(store, second).id == first.id
+    assert time.monotonic() - started >= runs.SETTLE_SECONDS
+    an_hour_ago = int(1000 * (time.time() - 3600))
+    runs.begin(store, work("old", started=an_hour_ago))
+    old = runs.begin(store, work("old"))
+    assert (old.state, runs.settle(store, old).state) == ("resumed", "resumed")
+
+
 def test_metrics_parameters_and_tags_go_together_and_a_resumed_run_keeps_its_parameters(store: Store) -> None:
     begun = runs.begin(store, work())
     runs.log(
