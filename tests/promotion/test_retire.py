@@ -24,6 +24,14 @@ from speech_mlflow.tracking import tags
 from tests.promotion.world import NAME, World, kinds, versions_served
 
 
+@pytest.fixture(autouse=True)
+def nothing_of_others(world: World) -> None:
+    """The service is that of all tests of the session, some of which train models: here what is left over is counted."""
+    for model in list(world.speech.models.list()):
+        if model.id not in {*world.models, world.service.broken}:
+            world.speech.models.delete(model)
+
+
 def found(world: World, name: str | None = None) -> list[Leftover]:
     return leftovers(world.speech, world.client, lambda name: [Target()], name)
 
