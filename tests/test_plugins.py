@@ -243,7 +243,7 @@ def test_every_hook_of_an_installed_plugin_is_called(install) -> None:  # type: 
     (tags,) = [found for found in manager.hook.run_tags(kind="train") if "everything" in found]
     assert tags == {"everything": "train"}
     target = SimpleNamespace(test_dataset=None, max_wer=None, compare=False, contamination=False, approval=False)
-    target.expires_within_days = 0
+    target.expires_within_days, target.required_gates = 0, ()
     version = SimpleNamespace(number="1", tags={})
     candidate = SimpleNamespace(
         reason="seen", target=target, version=version, model_status="Succeeded", expires=None, evidence=(), champion=None

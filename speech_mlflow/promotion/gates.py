@@ -36,8 +36,9 @@ def evaluate(
 ) -> tuple[Decision, ...]:
     """What all gates say, built-in ones first. A gate says nothing by returning None.
 
-    A gate that raises, or does not answer within ``seconds``, has said no; with ``raising`` its error comes out of here
-    instead. ``keep`` is called every second while a gate thinks; what it raises comes out of here, as does EvidenceUnreadable.
+    A gate that the target requires and that says nothing has said no. One that raises, or does not answer within ``seconds``, has
+    said no, too; with ``raising`` its error comes out of here instead. ``keep`` is called every second while a gate thinks; what it
+    raises comes out of here, as does EvidenceUnreadable.
     """
     manager = plugin_manager() if manager is None else manager
     said: list[Decision] = []
@@ -53,7 +54,7 @@ def evaluate(
                 raise
             log.warning("gate %s failed: %s: %s", name, type(error).__name__, error)
             said.append(Decision(name.rpartition(".")[2], False, f"the gate failed: {type(error).__name__}: {error}"))
-    return tuple(said)
+    return (*said, *_missing(candidate, said))
 
 
 def refused(decisions: Iterable[Decision]) -> list[Decision]:
@@ -73,6 +74,13 @@ def builtin_gates(candidate: Candidate) -> list[Decision]:
         _approval(candidate),
     )
     return [one for one in said if one is not None]
+
+
+def _missing(candidate: Candidate, said: Iterable[Decision]) -> list[Decision]:
+    """A no for each gate that the target requires and that said nothing: its plugin may be missing, or not to be loaded."""
+    answered = {one.gate for one in said}
+    text = "required, and no plugin answered for it: see `speech-mlflow plugins` where the gates are asked"
+    return [Decision(gate, False, text) for gate in candidate.target.required_gates if gate not in answered]
 
 
 def _decisions(answer: object) -> list[Decision]:

@@ -68,6 +68,7 @@ class Rules(_Declared):
     contamination: bool = Field(default=True, description="refuse a version whose test data was in its training data")
     expires_within_days: float = Field(default=0.0, ge=0, description="refuse a model that expires within so many days")
     approval: bool = Field(default=False, description="ask for the tag speech.approved_by, by somebody else than the author")
+    required_gates: tuple[str, ...] = Field(default=(), description="gates of plugins without whose yes no version is served")
 
 
 class Target(Rules):

@@ -254,6 +254,24 @@ def test_a_gate_that_answers_junk_has_said_no(junk: object) -> None:
     assert "theirs" in decision.gate
 
 
+def test_a_required_gate_that_nobody_answers_for_has_said_no() -> None:
+    class Silent:
+        @hookimpl
+        def promotion_gate(self, candidate: Candidate) -> Decision | None:
+            return Decision("ticket", True, "CR-7") if "ticket" in candidate.version.tags else None
+
+    manager = create_manager({"SPEECH_MLFLOW_DISABLED_PLUGINS": "*"})
+    target = Target(required_gates=("ticket",))
+
+    def passed(**tags: str) -> list[tuple[str, bool]]:
+        return [(one.gate, one.passed) for one in evaluate(candidate(target, tags=tags), manager=manager)]
+
+    assert passed(ticket="CR-7") == [("ticket", False)]  # its plugin is not there
+    manager.register(Silent())
+    assert passed() == [("ticket", False)]
+    assert passed(ticket="CR-7") == [("ticket", True)]
+
+
 def test_a_gate_that_raises_has_said_no() -> None:
     def gate() -> Decision:
         raise PluginError("out of order")
