@@ -23,6 +23,7 @@ from speech_mlflow.scoring.evaluators import evaluators
 from speech_mlflow.service import SpeechClient
 from speech_mlflow.service.entities import API_VERSION, BaseModel, CustomModel, Dataset, Evaluation
 from speech_mlflow.tracking import models, registry, runs, tags, values
+from speech_mlflow.tracking.refusal import explained, refusal
 from speech_mlflow.tracking.runs import Begun, Measured, Work
 from speech_mlflow.tracking.store import Store, open_store
 from speech_mlflow.workflow import choosing, existing, finishing, recording, registering
@@ -50,6 +51,7 @@ class Item:
     version: str | None = None
 
 
+@explained
 def import_existing(
     speech: SpeechClient,
     *,
@@ -136,7 +138,7 @@ class _Importing:
                 version, lacking = None, self._evaluation(entity, begun)
         except (SpeechMlflowError, MlflowException) as error:
             self._take_back(begun)
-            return replace(item, outcome="failed", reason=str(error))
+            return replace(item, outcome="failed", reason=str(refusal(error) or error))
         return replace(item, outcome="imported", run_id=begun.id, version=version, reason="; ".join(lacking) or None)
 
     def _take_back(self, begun: Begun) -> None:

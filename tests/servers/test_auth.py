@@ -9,11 +9,12 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from speech_mlflow import workflow
-from speech_mlflow.corpus import Corpus
+from speech_mlflow.corpus import Corpus, read_corpus
 from speech_mlflow.errors import TrackingError
 from speech_mlflow.promotion import claim, journal, usecases
 from speech_mlflow.promotion.target import Target
 from speech_mlflow.service import SpeechClient
+from speech_mlflow.service.choose import choose_base_model
 from speech_mlflow.tracking import registry, runs, tags
 from speech_mlflow.tracking.runs import Work
 from speech_mlflow.tracking.store import open_store
@@ -51,6 +52,12 @@ def test_who_may_only_look_trains_nothing(as_: As, speech: SpeechClient, text: P
     assert "EDIT on the experiment" in str(caught.value.hint)
     assert [model.id for model in speech.models.list()] == before
     assert reader.runs() == []
+    data = workflow.upload(speech, read_corpus(text, locale="en-US"))
+    base = choose_base_model(speech, "en-US", [str(data.kind)])
+    made = speech.models.create(display_name="by hand", locale="en-US", datasets=[data], base_model=base)
+    speech.wait(made)
+    with pytest.raises(TrackingError, match=r"does not let the user 'bob' do this \(runs/create\)"):
+        workflow.import_existing(speech, models=[made.id], **reader.where)
 
 
 def test_who_may_only_look_promotes_nothing(as_: As, speech: SpeechClient, text: Path) -> None:
