@@ -59,8 +59,12 @@ def document(event: PromotionEvent) -> dict[str, Any]:
     }
 
 
+class _RefusedError(ConnectionError):
+    """The sink is there, and does not take the event."""
+
+
 class Outbox:
-    """Events on their way to one sink, in order; each is sent until the sink takes it."""
+    """Events on their way to one sink, in order; each is sent until the sink takes it. One that it refuses (4xx) lets others pass."""
 
     def __init__(self, url: str, secret: SecretStr | None, *, first_pause: float = FIRST_PAUSE) -> None:
         self._address = Address.of(url, setting="events_url")
@@ -120,7 +124,8 @@ class Outbox:
         }
         status = self._address.post(body, headers, timeout=TIMEOUT_SECONDS)
         if not 200 <= status < 300:
-            raise ConnectionError(f"the sink answered {status}")
+            refused = 400 <= status < 500 and status not in {408, 429}
+            raise (_RefusedError if refused else ConnectionError)(f"the sink answered {status}")
 
     def _run(self) -> None:
         pause = self._first_pause
@@ -137,6 +142,8 @@ class Outbox:
                     "an event for %s is sent again in %.0f s: %s: %s", self._address.host, pause, type(error).__name__, error
                 )
                 with self._lock:
+                    if isinstance(error, _RefusedError) and event.id in self._waiting:  # it may be this one alone: others first
+                        self._waiting[event.id] = self._waiting.pop(event.id)
                     self._lock.wait_for(lambda: self._closed, pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue

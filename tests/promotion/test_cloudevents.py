@@ -120,6 +120,16 @@ def test_no_events_are_sent_unsigned_or_to_no_url(url: str, secret: str | None) 
         Outbox(url, SecretStr(secret) if secret is not None else None)
 
 
+def test_an_event_that_the_sink_refuses_holds_no_other_up(sink: Sink) -> None:
+    sink.answers = [400]
+    box = Outbox(sink.url, SecretStr(SECRET), first_pause=0.05)
+    with box._lock:  # both are there before the first one is sent
+        box.put(event(1))
+        box.put(event(2))
+    assert box.flush(120)
+    assert [told["id"] for told in sink.documents] == ["run1.rolled-back", "run2.rolled-back", "run1.rolled-back"]
+
+
 def test_events_are_sent_again_in_order_until_they_are_taken(sink: Sink, caplog: pytest.LogCaptureFixture) -> None:
     sink.answers = [500, 503]
     box, noted = Outbox(sink.url, SecretStr(SECRET), first_pause=0.05), []
