@@ -173,6 +173,11 @@ def _load(flags: Mapping[str, Any], file: Path | None) -> Settings:
         raise
 
 
+def _unicode(out: TextIO) -> bool:
+    """Whether all letters can be written there."""
+    return (out.encoding or "utf-8").lower().replace("-", "") in {"utf8", "utf16", "utf32"}
+
+
 class DataArgument(click.Path):
     """A path of data, which the shell completes, or what begins with ``other``: data that are elsewhere."""
 
@@ -264,7 +269,7 @@ def percent(rate: float | None) -> str:
 
 
 def _json(document: Any, indent: int | None = None) -> str:
-    return json.dumps(_finite(document), indent=indent, default=str, ensure_ascii=False, allow_nan=False)
+    return json.dumps(_finite(document), indent=indent, default=str, ensure_ascii=not _unicode(sys.stdout), allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

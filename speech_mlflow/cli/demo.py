@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MODEL = "clinic-en-us"
 DEPLOY_SECONDS = 300
 STEPS = 7
+LOCK = "demo.lock"
+"""Of two demos in a directory, each would move the stage away that the other one waits for."""
 HEAD = "# Settings of the demo: in this directory, every speech-mlflow command works on what the demo made."
 SETTINGS = {"tracking_uri": "sqlite:///mlflow.db", "experiment": "clinic", "project": "clinic", "state_dir": "speech"}
 
@@ -81,11 +83,18 @@ def demo(directory: Path, as_json: bool) -> None:
     """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    app = App(_absolute(_settings(directory), directory), as_json)
+    from speech_mlflow.emulator.address import StateLock
+
+    app, lock = App(_absolute(_settings(directory), directory), as_json), StateLock(directory, LOCK)
+    if not lock.take():
+        raise SpeechMlflowError(
+            f"another demo is at work in {directory}", hint="wait for it, or name another directory with --dir"
+        )
     try:
         document = _tell(app, directory)
     finally:
         app.close()
+        lock.release()
     app.emit(document, lambda: _summary(document))
 
 

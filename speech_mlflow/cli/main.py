@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
 import signal
@@ -113,6 +114,8 @@ def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 ok, 1 error, 2 usage, 3 bad input data, 4 a gate said no, 5 changes pending,
     130 stopped by Ctrl-C, 143 by SIGTERM."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without a letter shows a question mark, and no error
     options = set(itertools.takewhile(lambda argument: argument != "--", arguments))
     if "--no-color" in options:
         os.environ["NO_COLOR"] = "1"  # what rich and click go by

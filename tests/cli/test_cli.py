@@ -70,6 +70,19 @@ def test_the_demo_does_not_overwrite_the_settings_of_a_project(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["speech-mlflow.toml"]
 
 
+def test_a_second_demo_in_a_directory_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
+    from speech_mlflow.cli.demo import LOCK
+    from speech_mlflow.emulator.address import StateLock
+
+    lock = StateLock(tmp_path, LOCK)
+    assert lock.take()
+    try:
+        assert "another demo is at work" in run("demo", "--dir", str(tmp_path), cwd=tmp_path, code=1).stderr
+    finally:
+        lock.release()
+    assert not (tmp_path / "speech").exists()
+
+
 def test_config_show_masks_the_key_and_names_origins(tmp_path: Path) -> None:
     done = run("config", "show", "--json", "--locale", "de-DE", cwd=tmp_path, SPEECH_MLFLOW_KEY="canary-77")
     shown = json.loads(done.stdout)

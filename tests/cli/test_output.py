@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def test_a_name_in_a_bar_of_progress_is_shown_as_it_is(tmp_path: Path) -> None:
     shown = on_terminal([sys.executable, str(program)], cwd=tmp_path)
     assert shown.count(ODD) >= 2
     assert "Error" not in shown
+
+
+def test_letters_that_the_terminal_does_not_have_are_no_error(transcripts: tuple[str, str], tmp_path: Path) -> None:
+    environ = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    assert "33.3 %" in run("score", *transcripts, "--name", "ü模", cwd=tmp_path, **environ).stdout
+    document = json.loads(run("score", *transcripts, "--name", "ü模", "--json", cwd=tmp_path, **environ).stdout)
+    assert document["models"][0]["model"] == "ü模"
 
 
 def test_a_row_in_a_pipe_is_one_line_and_on_a_narrow_terminal_a_block(transcripts: tuple[str, str], tmp_path: Path) -> None:
