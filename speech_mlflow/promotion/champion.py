@@ -32,6 +32,8 @@ def _overall(candidate: Candidate, test: TestEvidence, other: TestEvidence) -> D
     assert champion is not None
     assert test.score is not None
     assert other.score is not None
+    from speech_mlflow.scoring.comparison import points
+
     found = _compare(other.score, test.score, rules.confidence)
     worse = found.interval.low > rules.margin
     numbers = {
@@ -46,8 +48,8 @@ def _overall(candidate: Candidate, test: TestEvidence, other: TestEvidence) -> D
     verdict = "worse" if worse else "not worse"
     reason = (
         f"version {candidate.version.number} is {verdict} than version {champion.number} on {test.dataset}: "
-        f"WER {test.score.wer:.2%} against {other.score.wer:.2%}, difference at least {found.interval.low:+.2%} "
-        f"at {rules.confidence:.0%} confidence, margin {rules.margin:.2%}"
+        f"WER {test.score.wer:.2%} against {other.score.wer:.2%}, difference at least {points(found.interval.low)} points "
+        f"at {rules.confidence:.0%} confidence, margin {points(rules.margin)}"
     )
     return Decision("champion", not worse, reason, numbers)
 

@@ -158,8 +158,8 @@ class Comparison:
         """What the verdict stands on, in lines, with what to beware of."""
         first, second = self.names
         lines = [
-            f"WER {self.first.wer:.2%} ({first}) to {self.second.wer:.2%} ({second}): {self.difference:+.2%}, "
-            f"between {self.interval.low:+.2%} and {self.interval.high:+.2%} "
+            f"WER {self.first.wer:.2%} ({first}) to {self.second.wer:.2%} ({second}): {points(self.difference)} points, "
+            f"between {points(self.interval.low)} and {points(self.interval.high)} "
             f"({self.interval.level:.0%}, drawn by {self.resampled_by})",
             f"MAPSSWE z {self.mapsswe.z:.2f}, p {self.mapsswe.p_value:.3g}; "
             f"{self.better_count} utterance{'' if self.better_count == 1 else 's'} got better, {self.worse_count} worse",
@@ -228,11 +228,16 @@ class ComparisonTable:
         lines = [f"{name}: {score}" for name, score in self.scores.items()]
         for (first, second), pair in self.pairs.items():
             lines.append(
-                f"{second} against {first}: {pair.difference:+.2%} "
-                f"(between {pair.interval.low:+.2%} and {pair.interval.high:+.2%}), "
+                f"{second} against {first}: {points(pair.difference)} points "
+                f"(between {points(pair.interval.low)} and {points(pair.interval.high)}), "
                 f"p {self.p_values[first, second]:.3g} after correction"
             )
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+
+
+def points(difference: float) -> str:
+    """A difference of rates in percentage points: 0.3 to 0.25 is -5.00."""
+    return f"{100 * difference:+.2f}"
 
 
 def compare(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from speech_mlflow.scoring.comparison import ComparisonTable
+from speech_mlflow.scoring.comparison import ComparisonTable, points
 from speech_mlflow.scoring.scores import Score
 from speech_mlflow.scoring.statistics import Interval
 
@@ -50,14 +50,15 @@ def model_colour(index: int) -> str:
 
 @dataclass(frozen=True)
 class Axis:
-    """A horizontal axis of rates between `low` and `high`."""
+    """A horizontal axis of rates between `low` and `high`; of differences the unit is percentage points."""
 
     low: float
     high: float
     ticks: tuple[float, ...]
+    unit: str = " %"
 
     @staticmethod
-    def over(values: Iterable[float]) -> Axis:
+    def over(values: Iterable[float], unit: str = " %") -> Axis:
         """An axis that covers all values that are finite, and zero."""
         finite = [value for value in values if math.isfinite(value)] or [0.0]
         low, high = min(0.0, *finite), max(0.0, *finite)
@@ -65,7 +66,7 @@ class Axis:
             high = low + 0.01
         step = _nice_step((high - low) / 5)
         first, last = math.floor(low / step), math.ceil(high / step)
-        return Axis(first * step, last * step, tuple(k * step for k in range(first, last + 1)))
+        return Axis(first * step, last * step, tuple(k * step for k in range(first, last + 1)), unit)
 
     def x(self, value: float) -> float:
         """The place of a value, within the plot's borders."""
@@ -90,7 +91,7 @@ def difference_plot(table: ComparisonTable) -> Markup:
     In colour is what is more than chance after correction for the number of pairs.
     """
     pairs = list(table.pairs.values())
-    axis = Axis.over([value for pair in pairs for value in (pair.interval.low, pair.interval.high)])
+    axis = Axis.over([value for pair in pairs for value in (pair.interval.low, pair.interval.high)], " pp")
     height = len(pairs) * _PAIR
     zero = Markup('<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" stroke="{2}"/>').format(axis.x(0.0), height, MUTED)
     rows = [zero]
@@ -98,7 +99,7 @@ def difference_plot(table: ComparisonTable) -> Markup:
         y = _middle(row, _PAIR)
         colour = INK if not table.significant(pair.names) else KINDS[2][1] if pair.difference < 0 else KINDS[1][1]
         rows += [_label(y - 8, pair.names[1]), _label(y + 8, f"− {pair.names[0]}", MUTED)]
-        rows += [_whisker(axis, y, pair.difference, pair.interval, colour), _number(y, f"{pair.difference:+.2%}")]
+        rows += [_whisker(axis, y, pair.difference, pair.interval, colour), _number(y, f"{points(pair.difference)}{axis.unit}")]
     return _svg(axis, rows, height, "Difference of word error rate with its interval; left of zero is better")
 
 
@@ -267,4 +268,4 @@ def _nice_step(rough: float) -> float:
 def _tick(value: float, axis: Axis) -> str:
     step = (axis.high - axis.low) / max(1, len(axis.ticks) - 1) * 100
     places = 0 if step >= 0.999 and abs(step - round(step)) < 1e-6 else 1 if step >= 0.0999 else 2
-    return f"{value * 100:.{places}f} %"
+    return f"{value * 100:.{places}f}{axis.unit}"

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from speech_mlflow.errors import ScoringError
 from speech_mlflow.scoring import plots
 from speech_mlflow.scoring.comparable import check_comparable
-from speech_mlflow.scoring.comparison import Comparison, ComparisonTable, compare_all, wer_interval, wer_intervals_by
+from speech_mlflow.scoring.comparison import Comparison, ComparisonTable, compare_all, points, wer_interval, wer_intervals_by
 from speech_mlflow.scoring.inputs import Groups, read_groups
 from speech_mlflow.scoring.records import Totals
 from speech_mlflow.scoring.report_data import AudioSource, chosen_rows, embed_audio, report_data, script_json
@@ -264,7 +264,7 @@ def _percent(value: float) -> str:
 
 def _points(value: float) -> str:
     """A difference of rates in percentage points."""
-    return f"{value * 100:+.2f}".replace("-", "−").replace("inf", "∞")
+    return points(value).replace("-", "−").replace("inf", "∞")
 
 
 def _p_value(value: float) -> str:
