@@ -114,7 +114,8 @@ def test_an_mlflow_server_that_is_not_there_is_said_before_any_work_and_without_
     words.write_text("good morning\n", "utf-8-sig")
     server, database = f"http://me:{CANARY}@127.0.0.1:9", f"postgresql+psycopg2://me:{CANARY}@127.0.0.1:9/mlflow"
     for uri, command in ((database, ("models", "list")), (server, ("train", str(words), "--name", "m"))):
-        said = run(*command, "--tracking-uri", uri, cwd=tmp_path, code=1).stderr
+        asked = (*command, "--tracking-uri", uri, "--endpoint", "http://127.0.0.1:9")
+        said = run(*asked, cwd=tmp_path, code=1, **KEY).stderr
         assert SHOWN.fullmatch(said)
         assert "cannot be reached: 127.0.0.1:9: Connection refused" in said
         assert CANARY not in said
