@@ -252,7 +252,7 @@ class _Apply:
                 endpoint = writer.serve(version, endpoint)
             with run.timed("deploy"), step("wait"):
                 endpoint = writer.settle(endpoint.id)
-            with run.timed("probe"), step("probe"):
+            with step("probe"):
                 self._probe(endpoint, version, recordings, writer)
         except (OperationFailedError, probe.ProbeFailed) as error:
             return self._put_back(plan, version, writer, str(error))
@@ -353,15 +353,16 @@ class _Apply:
             return
         language = endpoint.locale or version.tags.get(tags.LOCALE) or "en-US"
         try:
-            result = probe.run(
-                self.speech,
-                endpoint.id,
-                recordings,
-                self.target.probe,
-                language=language,
-                progress=self.options.progress,
-                keep=writer.keep,
-            )
+            with writer.run.timed("probe"):
+                result = probe.run(
+                    self.speech,
+                    endpoint.id,
+                    recordings,
+                    self.target.probe,
+                    language=language,
+                    progress=self.options.progress,
+                    keep=writer.keep,
+                )
         except probe.ProbeFailed as error:
             writer.run.measure(error.result)
             raise

@@ -13,6 +13,10 @@ def test_a_first_promotion_makes_one_endpoint_and_notes_it_everywhere(world: Wor
     assert applied.result == "served"
     versions_served(world, "1")
     assert kinds(world.events) == ["served"]
+    (run,) = world.runs()
+    measured = {name for name in run.data.metrics if name.startswith("seconds")}
+    assert measured >= {"seconds.gates", "seconds.write", "seconds.deploy"}
+    assert "seconds.probe" not in measured  # the target has none
 
 
 def test_a_second_promotion_changes_the_endpoint_in_place(world: World) -> None:

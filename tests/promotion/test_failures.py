@@ -99,6 +99,7 @@ def test_a_probe_may_take_longer_than_a_claim_lasts(world: World, tmp_path: Path
     world.move("1")
     world.service.tell(faults=[{"kind": "delay", "path": "/recognition/", "seconds": 8, "times": 1}])
     assert world.apply(target=hears(WORDS[0], tmp_path), claim_seconds=6.0).result == "served"
+    assert world.runs()[-1].data.metrics["seconds.probe"] >= 8
     assert world.service.tell() == 1
     versions_served(world, "1")
 
