@@ -109,6 +109,7 @@ SHOWN = re.compile(r"error: .+\n  → .+\n")
 """An error of one line."""
 
 
+@pytest.mark.slow
 def test_an_mlflow_server_that_is_not_there_is_said_before_any_work_and_without_its_password(tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("good morning\n", "utf-8-sig")

@@ -210,6 +210,7 @@ def test_sampler_says_when_its_templates_are_used_up(script: ModuleType) -> None
         sampler.draw(["Stop {drug}"], 1)
 
 
+@pytest.mark.slow
 def test_script_makes_the_same_files_again(script: ModuleType, tmp_path: Path) -> None:
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:

@@ -58,6 +58,7 @@ def run(name: str, *arguments: str, cwd: Path, environ: dict[str, str], code: in
     return done.stdout
 
 
+@pytest.mark.slow
 def test_train_and_compare(corpus: Path, tmp_path: Path, environ: dict[str, str], mlflow_store: MlflowStore) -> None:
     said = run("train_and_compare.py", str(corpus), cwd=tmp_path, environ=environ)
     assert "4 recordings to train with, 4 to test on" in said

@@ -100,6 +100,7 @@ def test_a_project_is_done_once_and_then_only_what_changed(folder: Folder) -> No
     assert (third.exit_code, third.changed, folder.served()) == (0, False, "1")
 
 
+@pytest.mark.slow
 def test_until_ends_before_what_comes_after(folder: Folder) -> None:
     assert set(states(folder.run("train"))) == {"data terms", "data testing", "train clinic"}
     assert not folder.runs("test")

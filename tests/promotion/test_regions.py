@@ -313,6 +313,7 @@ def test_the_controller_serves_regions_heals_them_and_survives_one_that_is_down(
     both.serves("3")
 
 
+@pytest.mark.slow
 def test_a_region_that_another_process_works_on_is_waited_for_without_an_error(both: Both) -> None:
     world = both.world
     world.register()

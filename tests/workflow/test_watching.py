@@ -60,6 +60,7 @@ def test_a_training_that_was_not_waited_for_is_shown_and_finished_from_a_termina
     assert models_named(speech, "terminal") == [begun["model_id"]], "trained once"
 
 
+@pytest.mark.slow
 def test_a_repeated_force_goes_on_with_the_training_it_began(speech: SpeechClient, text: Path, mlflow: Mlflow) -> None:
     """The same command, --force and all, run again after an interrupt trains nothing twice."""
     given = {"name": "forced", "data": [text], **mlflow.where}
