@@ -91,7 +91,9 @@ class _Listener:
         self._implementation = implementation
         self._waiting: deque[tuple[PromotionEvent, threading.Event]] = deque()
         self._lock = threading.Lock()
-        self._at_work = self._hangs = False
+        self._at_work = False
+        self._overdue: threading.Event | None = None
+        """Set when the event is told that nobody waited for any longer."""
 
     def tell(self, event: PromotionEvent) -> None:
         """Wait until it was told, though not for long, and once: one that hangs hears the event when it has done with others."""
@@ -104,8 +106,9 @@ class _Listener:
             if not self._at_work:
                 self._at_work = True
                 threading.Thread(target=self._run, name="plugin", daemon=True).start()
-        if not self._hangs and not done.wait(PLUGIN_SECONDS):
-            self._hangs = True
+        hangs = self._overdue is not None and not self._overdue.is_set()
+        if not hangs and not done.wait(PLUGIN_SECONDS):
+            self._overdue = done
             name, seconds = self._implementation.plugin_name, PLUGIN_SECONDS
             log.warning("plugin %s has not done with promotion_event after %g s: nobody waits for it", name, seconds)
 
@@ -121,7 +124,6 @@ class _Listener:
             except BaseException as error:  # a plugin may raise anything
                 name, kind = self._implementation.plugin_name, type(error).__name__
                 log.warning("plugin %s failed in promotion_event: %s: %s", name, kind, error)
-            self._hangs = False
             done.set()
 
 
