@@ -49,6 +49,8 @@ UNBOUNDED = 100_000
 """More columns than a line has."""
 FEW = 4
 """So many columns are folded where they must be: as a table they are easier to read than as blocks."""
+SERVER = re.compile(r"https?://|\w+(\+\w+)?://[^/]*:\d+/")
+"""With which the URI of an MLflow server begins, or that of a database which names its server's port."""
 PATIENCE_SECONDS = 5.0
 """How long an MLflow server may take to start."""
 
@@ -89,10 +91,7 @@ class App:
         from speech_mlflow.cli.checks import cannot_open
 
         for uri in dict.fromkeys((self.settings.tracking_uri, self.settings.registry_uri or self.settings.tracking_uri)):
-            named = uri.startswith(("http://", "https://")) or re.match(
-                r"\w+(\+\w+)?://[^/]*:\d+/", uri
-            )  # or a database's port
-            if named and (reason := _not_connected(uri)):
+            if SERVER.match(uri) and (reason := _not_connected(uri)):
                 from speech_mlflow.tracking.store import public
 
                 raise TrackingError(
